@@ -1,0 +1,1 @@
+"""Structured-concurrency supervision on Trio."""
