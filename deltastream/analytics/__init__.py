@@ -1,0 +1,1 @@
+"""What is computed from market messages: enrichment, bars, surfaces."""

@@ -1,0 +1,1 @@
+"""The bus: a durable, sequenced log of messages with consumer groups."""

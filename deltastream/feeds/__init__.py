@@ -1,0 +1,1 @@
+"""Feeds: providers of market messages."""

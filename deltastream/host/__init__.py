@@ -1,0 +1,1 @@
+"""One host: its configuration, data directory, supervisor tree and control socket."""

@@ -1,0 +1,1 @@
+"""Market facts: products, contracts, calendars and expiries, from dated tables."""

@@ -1,0 +1,106 @@
+"""The only doors to the outside world: clock, randomness, ids and threads.
+
+Everything else takes a `Seams` and asks it, so that the whole system can run under a mock clock
+from one seed. Elapsed time and sleeping go through Trio (`trio.current_time`, `trio.sleep`),
+whose clock the simulation replaces as well.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, TypeVarTuple
+
+import trio
+
+__all__ = ["Clock", "Ids", "InlineThreads", "Seams", "Threads"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Clock(Protocol):
+    """Tells the time of day."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970-01-01T00:00:00 UTC."""
+        ...
+
+
+class Ids(Protocol):
+    """Makes identifiers."""
+
+    def new(self) -> str:
+        """A fresh identifier of 16 lower-case hexadecimal digits."""
+        ...
+
+
+class Threads(Protocol):
+    """Runs blocking work away from the event loop."""
+
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limiter: trio.CapacityLimiter | None = None) -> T:
+        """Run ``fn(*args)`` in a worker thread and return what it returns.
+
+        Cancellation: not honoured while the work runs, so that it is never abandoned half done;
+        a cancellation that arrives meanwhile is raised at the next checkpoint.
+
+        Args:
+            fn: blocking function; must not touch Trio.
+            args: its arguments.
+            limiter: how many may run at once for this resource.
+        """
+        ...
+
+
+class _SystemClock:
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+
+class _SystemIds:
+    def new(self) -> str:
+        return secrets.token_hex(8)
+
+
+class _SystemThreads:
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limiter: trio.CapacityLimiter | None = None) -> T:
+        return await trio.to_thread.run_sync(fn, *args, limiter=limiter)
+
+
+class InlineThreads:
+    """Runs the work at once in the calling task: for virtual time, where real threads bring chance."""
+
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limiter: trio.CapacityLimiter | None = None) -> T:
+        """Run ``fn(*args)`` here; checkpoints before it, so it is not started once cancelled."""
+        await trio.lowlevel.checkpoint()
+        return fn(*args)
+
+
+@dataclass(frozen=True)
+class Seams:
+    """The four doors, handed to everything that needs one.
+
+    Attributes:
+        clock: time of day.
+        rng: randomness (back-off jitter, synthetic markets take their own seed).
+        ids: identifiers.
+        threads: blocking work.
+    """
+
+    clock: Clock
+    rng: random.Random
+    ids: Ids
+    threads: Threads
+
+    @classmethod
+    def system(cls) -> Seams:
+        """The real clock, operating-system randomness and real threads."""
+        return cls(
+            clock=_SystemClock(),
+            rng=random.Random(secrets.randbits(64)),
+            ids=_SystemIds(),
+            threads=_SystemThreads(),
+        )

@@ -1,0 +1,1 @@
+"""The store: history behind one repository protocol."""
