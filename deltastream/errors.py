@@ -61,4 +61,16 @@ class NewerSchema(MessageDecodeError):
 
 
 class FileRefused(DeltaStreamError):
-    """A recorded file cannot be used at all; the text names the file and the reason."""
+    """A recorded file cannot be used at all; the text names the file and says why.
+
+    Attributes:
+        source: the file, as it was named by the caller.
+        reason: a code such as "not_json" or "too_large".
+        detail: one sentence.
+    """
+
+    def __init__(self, source: str, reason: str, detail: str) -> None:
+        super().__init__(f"{source}: {detail}")
+        self.source = source
+        self.reason = reason
+        self.detail = detail
