@@ -1,8 +1,46 @@
-//! Option mathematics for `DeltaStream`.
+//! Option mathematics for `DeltaStream`: pure functions over slices and scalars, and their Python bindings in [`py`].
+//!
+//! Results depend on the inputs alone: no I/O, no clock, no randomness, no state, and no function whose last bits
+//! depend on the machine.
+// Counts of strikes and ticks are far below 2^52; exponents are cut and joined as bit patterns on purpose.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+pub mod bars;
+pub mod black;
+pub mod chain;
+pub mod errors;
+pub mod greeks;
+pub mod iv;
+pub mod math;
+pub mod max_pain;
+pub mod normal;
+pub mod py;
+
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::py::bars::{Bars, ohlc};
+    #[pymodule_export]
+    use crate::py::chain::{Summary, sweep};
+    #[pymodule_export]
+    use crate::py::max_pain::max_pain;
+    #[pymodule_export]
+    use crate::py::pricing::{black76_greeks, black76_price, implied_volatility};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const build_profile: &str = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
 }

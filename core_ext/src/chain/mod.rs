@@ -1,0 +1,209 @@
+//! The chain sweep: everything the enricher needs of one chain, in one call.
+//!
+//! A chain comes as 23 rows of one column per strike (see [`columns`]) and leaves as 22 rows (11 per side, see
+//! [`out`]) and a [`Summary`]. A price is there when it is finite and positive, a quantity when it is finite and not
+//! negative; anything else is absent. What cannot be computed is NaN, and a code beside it says why.
+mod atm;
+mod forward;
+mod interest;
+mod volatility;
+
+pub mod columns;
+
+use crate::black::{Expiry, is_level};
+use crate::errors::{CoreError, check_strikes};
+use crate::max_pain::{MaxPain, max_pain};
+use columns::Columns;
+pub use forward::{Forward, ForwardSource};
+pub use interest::BuildUp;
+
+/// Rows of the output: 11 for the calls, then 11 for the puts.
+pub const OUTPUT_ROWS: usize = 2 * out::ROWS;
+
+/// Rows of the output within a side.
+pub mod out {
+    /// Volatility at the bid price.
+    pub const BID_IV: usize = 0;
+    /// Volatility at the mid price.
+    pub const IV: usize = 1;
+    /// Volatility at the ask price.
+    pub const ASK_IV: usize = 2;
+    /// [`crate::iv::Status`] of the mid, plus [`BORROWED`].
+    pub const IV_STATUS: usize = 3;
+    /// First of the five Greeks: delta, gamma, theta, vega, rho.
+    pub const GREEKS: usize = 4;
+    /// Open interest less the previous session's.
+    pub const OI_CHANGE: usize = 9;
+    /// [`crate::chain::BuildUp`] of the contract.
+    pub const BUILDUP: usize = 10;
+    /// Rows of a side.
+    pub const ROWS: usize = 11;
+    /// Added to a status where the Greeks use the volatility of the other side at the same strike.
+    pub const BORROWED: u8 = 16;
+}
+
+/// What a chain's columns do not say. Each may be NaN where not known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Params {
+    /// Price of the underlying.
+    pub spot: f64,
+    /// Price of the future of the same expiry.
+    pub future: f64,
+    /// Years to the expiry instant; NaN or not positive: nothing that depends on time is computed.
+    pub t: f64,
+    /// Continuously compounded rate.
+    pub rate: f64,
+    /// Smallest price step, the threshold of a price change.
+    pub tick_size: f64,
+    /// Contract size in the unit of the open interest, the least threshold of its change.
+    pub lot: f64,
+}
+
+/// Where the straddle's prices come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StraddleSource {
+    /// Both mids.
+    Mids = 0,
+    /// The last price of at least one side, which has no two-sided quote.
+    Lasts = 1,
+    /// A side has neither.
+    None = 2,
+}
+
+/// What the at-the-money strike is nearest to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AtmSource {
+    /// The forward.
+    Forward = 0,
+    /// The spot, where there is no forward.
+    Spot = 1,
+    /// There is neither, or no strike.
+    None = 2,
+}
+
+/// The numbers of a whole chain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// Forward price, its error and its source.
+    pub forward: Forward,
+    /// Listed strike nearest the forward, the lower on a tie.
+    pub atm_strike: f64,
+    /// What that strike is nearest to.
+    pub atm_source: AtmSource,
+    /// Call plus put at that strike.
+    pub straddle: f64,
+    /// Where its prices come from.
+    pub straddle_source: StraddleSource,
+    /// Volatility at the forward.
+    pub atm_iv: f64,
+    /// Mean of the mid volatilities of the out-of-the-money quotes.
+    pub avg_iv: f64,
+    /// Totals of the calls.
+    pub calls: interest::Totals,
+    /// Totals of the puts.
+    pub puts: interest::Totals,
+    /// Put over call open interest.
+    pub pcr_oi: f64,
+    /// Put over call volume.
+    pub pcr_volume: f64,
+    /// Where the pain of the writers is least.
+    pub max_pain: MaxPain,
+    /// Number of strikes.
+    pub strikes: usize,
+    /// Strikes with a two-sided quote on both sides.
+    pub two_sided: usize,
+    /// Quotes whose mid volatility converged.
+    pub converged: usize,
+}
+
+/// Computes one chain. `data` holds [`columns::ROWS`] rows of `n`, `output` [`OUTPUT_ROWS`] rows of `n`.
+///
+/// # Errors
+/// Strikes that are not finite, positive and strictly ascending.
+///
+/// # Panics
+/// If the slices do not have these sizes.
+pub fn sweep(
+    data: &[f64],
+    n: usize,
+    params: &Params,
+    output: &mut [f64],
+) -> Result<Summary, CoreError> {
+    assert_eq!(output.len(), OUTPUT_ROWS * n, "22 rows of n");
+    let chain = Columns::new(data, n);
+    check_strikes(chain.strikes)?;
+    output.fill(f64::NAN);
+    let spot = level_or_nan(params.spot);
+    let future = level_or_nan(params.future);
+
+    let forward = forward::forward(&chain, params, spot, future);
+    let expiry = Expiry {
+        forward: forward.value,
+        t: params.t,
+        rate: params.rate,
+    };
+    let (call_rows, put_rows) = output.split_at_mut(out::ROWS * n);
+    volatility::fill(&chain, expiry, spot, call_rows, put_rows);
+    interest::fill(&chain.calls, params, call_rows);
+    interest::fill(&chain.puts, params, put_rows);
+
+    let (atm_index, atm_source) = atm::strike(chain.strikes, forward.value, spot);
+    let (straddle, straddle_source) = atm::straddle(&chain, atm_index);
+    let calls = interest::totals(&chain.calls, call_rows);
+    let puts = interest::totals(&chain.puts, put_rows);
+    let reference = if spot.is_nan() { forward.value } else { spot };
+    Ok(Summary {
+        forward,
+        atm_strike: atm_index.map_or(f64::NAN, |i| chain.strikes[i]),
+        atm_source,
+        straddle,
+        straddle_source,
+        atm_iv: atm::volatility(chain.strikes, forward.value, call_rows, put_rows),
+        avg_iv: volatility::mean_out_of_the_money(
+            chain.strikes,
+            forward.value,
+            call_rows,
+            put_rows,
+        ),
+        calls,
+        puts,
+        pcr_oi: ratio(puts.oi, calls.oi),
+        pcr_volume: ratio(puts.volume, calls.volume),
+        max_pain: max_pain(chain.strikes, chain.calls.oi, chain.puts.oi, reference),
+        strikes: n,
+        two_sided: (0..n).filter(|&i| chain.parity_mids(i).is_some()).count(),
+        converged: volatility::converged(call_rows, n) + volatility::converged(put_rows, n),
+    })
+}
+
+/// `a / b`, NaN where `b` is zero or either is absent.
+fn ratio(a: f64, b: f64) -> f64 {
+    if b > 0.0 { a / b } else { f64::NAN }
+}
+
+fn level_or_nan(value: f64) -> f64 {
+    if is_level(value) { value } else { f64::NAN }
+}
+
+/// A quantity where it is there.
+#[inline]
+fn quantity(value: f64) -> Option<f64> {
+    (value >= 0.0 && value < f64::INFINITY).then_some(value)
+}
+
+/// Index of the strike nearest `target`, the lower on a tie.
+fn nearest(strikes: &[f64], target: f64) -> Option<usize> {
+    if strikes.is_empty() || target.is_nan() {
+        return None;
+    }
+    let above = strikes.partition_point(|&k| k < target);
+    if above == strikes.len() {
+        return Some(above - 1);
+    }
+    if above > 0 && target - strikes[above - 1] <= strikes[above] - target {
+        return Some(above - 1);
+    }
+    Some(above)
+}

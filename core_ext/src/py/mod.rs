@@ -1,0 +1,44 @@
+//! Python bindings: argument checks, NumPy views, release of the GIL, error mapping. No arithmetic.
+pub mod bars;
+pub mod chain;
+pub mod max_pain;
+pub mod pricing;
+
+mod arrays;
+
+use crate::errors::CoreError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl From<CoreError> for PyErr {
+    fn from(error: CoreError) -> Self {
+        PyValueError::new_err(error.to_string())
+    }
+}
+
+/// From this many elements on, a computation takes long enough for other threads to be let in.
+const DETACH_FROM: usize = 16;
+
+/// Runs a computation on owned data, without the GIL if it has at least [`DETACH_FROM`] elements.
+///
+/// A panic, a defect of this crate, becomes a `RuntimeError`: Python's `PanicException` is not an `Exception`, and a
+/// supervisor would not see it.
+fn run<T: Send>(
+    py: Python<'_>,
+    elements: usize,
+    compute: impl FnOnce() -> Result<T, CoreError> + Send,
+) -> PyResult<T> {
+    let guarded = || catch_unwind(AssertUnwindSafe(compute));
+    let outcome = if elements >= DETACH_FROM {
+        py.detach(guarded)
+    } else {
+        guarded()
+    };
+    match outcome {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(PyRuntimeError::new_err(
+            "deltastream._core: internal error (a defect, please report)",
+        )),
+    }
+}

@@ -1,0 +1,341 @@
+"""Option mathematics: Black-76 prices, Greeks, implied volatilities, chain sweeps, max pain and bars.
+
+Every function is pure and gives the same bits on every machine. Arrays must be C-contiguous NumPy arrays of exactly
+the dtype stated; they are copied on entry and results are new arrays. From 16 elements on the GIL is released
+while computing.
+
+Conventions: ``r`` is continuously compounded, ``T`` is in years (ACT/365 to the expiry instant), prices are
+``exp(-r T)`` times Black's formula on the forward ``F``. Delta and gamma are per point of the spot, with the carry
+``F = S exp((r - q) T)`` implied; theta is per calendar day (``-dV/dT / 365``), vega per 0.01 of volatility, rho per
+0.01 of rate; each holds the others of ``S, r, q, sigma, T`` fixed.
+
+Raises (all functions):
+    TypeError: an argument is not a NumPy array, or its dtype is not the one stated.
+    ValueError: wrong number of dimensions, shapes that do not belong together (both are named), or an array that is
+        not C-contiguous.
+"""
+
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Bars",
+    "Summary",
+    "__version__",
+    "black76_greeks",
+    "black76_price",
+    "build_profile",
+    "implied_volatility",
+    "max_pain",
+    "ohlc",
+    "sweep",
+]
+
+__version__: Final[str]
+"""Version of the package this extension was built from."""
+
+build_profile: Final[str]
+"""``"release"`` or ``"debug"``: how the extension was compiled. Benchmarks refuse anything but a release."""
+
+def black76_price(
+    forward: float, strikes: NDArray[np.float64], t: float, sigmas: NDArray[np.float64], rate: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Prices calls and puts at the same strikes.
+
+    Relative error below 1e-12 wherever the price is above 1e-200 of the forward; put-call parity holds to rounding.
+
+    Args:
+        forward: Forward price ``F`` for the expiry.
+        strikes: ``float64[n]``, in any order.
+        t: Years to expiry; at 0 the prices are intrinsic values.
+        sigmas: ``float64[n]``, volatility per square root of a year at each strike.
+        rate: Continuously compounded rate per year.
+
+    Returns:
+        ``(calls, puts)``, each ``float64[n]``. An element is NaN where forward or strike is not finite and positive,
+        sigma is negative or NaN, or ``t`` is negative, infinite or NaN.
+    """
+
+def black76_greeks(
+    forward: float,
+    strikes: NDArray[np.float64],
+    t: float,
+    sigmas: NDArray[np.float64],
+    rate: float,
+    spot: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Greeks of calls and puts at the same strikes.
+
+    Args:
+        forward: Forward price ``F`` for the expiry.
+        strikes: ``float64[n]``, in any order.
+        t: Years to expiry.
+        sigmas: ``float64[n]``, volatility per square root of a year at each strike.
+        rate: Continuously compounded rate per year.
+        spot: Price of the underlying; NaN makes delta, gamma and theta NaN.
+
+    Returns:
+        ``(calls, puts)``, each ``float64[5, n]`` with the rows delta, gamma, theta, vega, rho in the units of the
+        module. An element is NaN where forward or strike is not finite and positive, or ``sigma * sqrt(t)`` is not.
+    """
+
+def implied_volatility(
+    forward: float,
+    strikes: NDArray[np.float64],
+    t: float,
+    prices: NDArray[np.float64],
+    rate: float,
+    is_call: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Volatilities that reproduce the prices of one side.
+
+    Method of Jaeckel, "Let's Be Rational" (Wilmott 2015), on the out-of-the-money equivalent; always ends.
+
+    Args:
+        forward: Forward price ``F`` for the expiry.
+        strikes: ``float64[n]``, in any order.
+        t: Years to expiry.
+        prices: ``float64[n]``, discounted prices; NaN where there is none.
+        rate: Continuously compounded rate per year.
+        is_call: Whether these are calls.
+
+    Returns:
+        ``(sigmas, statuses)``: ``float64[n]`` per square root of a year, NaN unless converged, and ``uint8[n]``:
+        0 converged, 1 no price, 2 below the discounted intrinsic value, 3 at or above what infinite volatility
+        gives, 4 so near one of these bounds that the digits of the price determine no volatility, 5 ``t`` is not
+        finite and positive, 6 the forward is not, 7 a strike is not, or the rate gives no discount factor. The
+        first that applies in the order 5, 6, 7, 1, then the others.
+    """
+
+@final
+class Summary:
+    """The numbers of a whole chain. Absent values are NaN; codes and counts are integers."""
+
+    @property
+    def forward(self) -> float:
+        """Forward price; NaN without time to expiry or without any source."""
+    @property
+    def forward_error(self) -> float:
+        """Median absolute deviation of the votes behind a parity forward, else NaN."""
+    @property
+    def forward_source(self) -> int:
+        """0 put-call parity, 1 future, 2 spot, 3 none."""
+    @property
+    def atm_strike(self) -> float:
+        """Listed strike nearest the forward (else the spot), the lower on a tie."""
+    @property
+    def atm_source(self) -> int:
+        """What ``atm_strike`` is nearest to: 0 forward, 1 spot, 2 none."""
+    @property
+    def straddle(self) -> float:
+        """Price of call plus put at ``atm_strike``."""
+    @property
+    def straddle_source(self) -> int:
+        """0 both mids, 1 the last price for at least one side without a two-sided quote, 2 none."""
+    @property
+    def atm_iv(self) -> float:
+        """Volatility at the forward, linear in total variance over ``ln(K/F)`` between the nearest strikes on
+        either side that have one (out-of-the-money side first); NaN where either is missing."""
+    @property
+    def avg_iv(self) -> float:
+        """Mean of the mid volatilities of the out-of-the-money quotes (puts below, calls at or above the forward)."""
+    @property
+    def call_oi(self) -> float:
+        """Sum of the calls' open interest; NaN where no strike has any value."""
+    @property
+    def put_oi(self) -> float:
+        """Sum of the puts' open interest; NaN where no strike has any value."""
+    @property
+    def call_volume(self) -> float:
+        """Sum of the calls' volume; NaN where no strike has any value."""
+    @property
+    def put_volume(self) -> float:
+        """Sum of the puts' volume; NaN where no strike has any value."""
+    @property
+    def call_oi_change(self) -> float:
+        """Sum of the calls' ``oi - prev_oi``; NaN where no strike has both."""
+    @property
+    def put_oi_change(self) -> float:
+        """Sum of the puts' ``oi - prev_oi``; NaN where no strike has both."""
+    @property
+    def pcr_oi(self) -> float:
+        """``put_oi / call_oi``; NaN where either is absent or ``call_oi`` is zero."""
+    @property
+    def pcr_volume(self) -> float:
+        """``put_volume / call_volume``; NaN where either is absent or ``call_volume`` is zero."""
+    @property
+    def max_pain_lo(self) -> float:
+        """Lowest strike of the interval of least pain; NaN without open interest."""
+    @property
+    def max_pain_hi(self) -> float:
+        """Highest strike of the interval of least pain."""
+    @property
+    def max_pain_strike(self) -> float:
+        """Point of that interval nearest the spot (else the forward, else its lower end)."""
+    @property
+    def max_pain_value(self) -> float:
+        """Pain there, in points times the unit of the open interest (multiplier 1)."""
+    @property
+    def strikes(self) -> int:
+        """Number of strikes."""
+    @property
+    def two_sided(self) -> int:
+        """Strikes whose call and put both have a two-sided quote that is not crossed."""
+    @property
+    def converged(self) -> int:
+        """Quotes, calls and puts, whose own mid volatility converged."""
+    @property
+    def call_oi_count(self) -> int:
+        """Calls with open interest stated."""
+    @property
+    def put_oi_count(self) -> int:
+        """Puts with open interest stated."""
+    @property
+    def call_volume_count(self) -> int:
+        """Calls with volume stated."""
+    @property
+    def put_volume_count(self) -> int:
+        """Puts with volume stated."""
+    @property
+    def call_oi_change_count(self) -> int:
+        """Calls with open interest stated now and for the previous session."""
+    @property
+    def put_oi_change_count(self) -> int:
+        """Puts with open interest stated now and for the previous session."""
+    def as_tuple(self) -> tuple[float | int, ...]:
+        """All values in the order of this listing."""
+
+def sweep(
+    columns: NDArray[np.float64],
+    *,
+    spot: float,
+    future: float,
+    t: float,
+    rate: float,
+    tick_size: float,
+    lot: float,
+) -> tuple[NDArray[np.float64], Summary]:
+    """Computes everything the enricher needs of one chain.
+
+    A price is there when it is finite and positive, a quantity (volume, open interest) when it is finite and not
+    negative; anything else is absent. The mid is ``(bid + ask) / 2`` of a quote with both that is not crossed.
+
+    The forward is the median of ``K + exp(r T) (C - P)`` over mids at the 7 strikes nearest the spot (else the future,
+    else the median strike) where both sides have one; else the future, else the spot.
+
+    Args:
+        columns: ``float64[23, n]``: row 0 strikes, finite, positive, strictly ascending; rows 1-11 the calls, rows
+            12-22 the puts: bid, bid size, ask, ask size, last, volume, open interest, previous close, previous
+            open interest, last-trade time (microseconds), vendor volatility.
+        spot: Price of the underlying, or NaN.
+        future: Price of the future of the same expiry, or NaN.
+        t: Years to expiry; NaN or not positive: what depends on time is NaN, the rest is computed.
+        rate: Continuously compounded rate per year.
+        tick_size: Smallest price step, the threshold of a price change; NaN counts as 0.
+        lot: Contract size in the unit of the open interest; the threshold of its change is the larger of one lot
+            and 0.5 % of the previous value; NaN counts as 0.
+
+    Returns:
+        ``(values, summary)``. ``values`` is ``float64[22, n]``, rows 0-10 the calls, rows 11-21 the puts:
+
+        ==  ===========  ==============================================================================
+        0   bid_iv       volatility at the bid, NaN unless solvable
+        1   iv           volatility at the mid, NaN unless converged
+        2   ask_iv       volatility at the ask, NaN unless solvable
+        3   iv_status    of the mid, as in `implied_volatility` (1: no two-sided quote), plus 16 where the Greeks
+                         use the volatility of the other side at the same strike
+        4   delta        Greeks at ``iv``, or where it is NaN at the other side's
+        5   gamma
+        6   theta
+        7   vega
+        8   rho
+        9   oi_change    ``oi - prev_oi``, NaN where either is absent
+        10  buildup      of ``last - prev_close`` and ``oi_change``: 0 neutral, 1 long build-up, 2 short build-up,
+                         3 short covering, 4 long unwinding; NaN where one of the four is absent
+        ==  ===========  ==============================================================================
+
+    Raises:
+        ValueError: a strike is not finite and positive, or not above the one before; it is named by its position.
+    """
+
+def max_pain(
+    strikes: NDArray[np.float64], call_oi: NDArray[np.float64], put_oi: NDArray[np.float64], spot: float
+) -> tuple[float, float, float, float]:
+    """Finds where the writers of all open contracts would pay least, in one pass.
+
+    Pain is linear between strikes; slopes below 1e-9 of all open interest count as flat.
+
+    Args:
+        strikes: ``float64[n]``, finite, positive, strictly ascending.
+        call_oi: ``float64[n]``; absent, negative and infinite values count as none.
+        put_oi: ``float64[n]``, likewise.
+        spot: Price that selects the point of the interval, or NaN for its lower end.
+
+    Returns:
+        ``(lo, hi, point, pain)``: the interval of least pain, its point nearest ``spot``, and the pain there in
+        points times the unit of the open interest. All NaN without any open interest.
+
+    Raises:
+        ValueError: a strike is not finite and positive, or not above the one before.
+    """
+
+@final
+class Bars:
+    """Bars as columns of one element per bar, ascending by ``start``; intervals without a tick have no bar.
+
+    Two partial bars of one interval that share no tick merge: open with the smaller and close with the greater
+    ``(ts, order)``, highest high, lowest low, sum of counts.
+    """
+
+    @property
+    def start(self) -> NDArray[np.int64]:
+        """First nanosecond of the interval, a multiple of its length since the epoch."""
+    @property
+    def open(self) -> NDArray[np.float64]:
+        """Price of the tick with the smallest ``(ts, order)``."""
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """Highest price."""
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """Lowest price."""
+    @property
+    def close(self) -> NDArray[np.float64]:
+        """Price of the tick with the greatest ``(ts, order)``."""
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """Number of distinct ticks."""
+    @property
+    def first_ts(self) -> NDArray[np.int64]:
+        """Time of the first tick, nanoseconds."""
+    @property
+    def first_order(self) -> NDArray[np.int64]:
+        """Order of the first tick."""
+    @property
+    def last_ts(self) -> NDArray[np.int64]:
+        """Time of the last tick, nanoseconds."""
+    @property
+    def last_order(self) -> NDArray[np.int64]:
+        """Order of the last tick."""
+    def __len__(self) -> int: ...
+
+def ohlc(
+    ts_ns: NDArray[np.int64], order: NDArray[np.int64], price: NDArray[np.float64], interval_ns: int
+) -> Bars:
+    """Aggregates ticks, in any order, to bars aligned to the epoch.
+
+    Args:
+        ts_ns: ``int64[n]``, time of each tick in nanoseconds UTC.
+        order: ``int64[n]``, order among ticks of the same time. A repeated ``(ts, order)`` counts once.
+        price: ``float64[n]``.
+        interval_ns: Length of a bar in nanoseconds.
+
+    Returns:
+        The bars; none for no ticks.
+
+    Raises:
+        ValueError: a price is not finite and positive, one ``(ts, order)`` has two prices, the interval is not
+            positive, or a bar would begin before the earliest int64; the tick is named by its position.
+    """
