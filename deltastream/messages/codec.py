@@ -60,6 +60,8 @@ MAGIC: Final = b"DSM1"
 _FIXED: Final = struct.Struct("<4sBBHII")
 _NUMBER: Final = {kind: number for number, kind in enumerate(KINDS)}
 _EMPTY: Final = np.empty((0, 0))
+# Broken text is a ValueError, an absurd number an OverflowError, deep nesting a RecursionError.
+_REFUSALS: Final = (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError)
 
 M = TypeVar("M", bound=Message)
 
@@ -126,7 +128,7 @@ def decode(frame: bytes) -> Message:
         )
     try:
         message = _head_decoders[kind].decode(memoryview(frame)[_FIXED.size : _FIXED.size + length])
-    except (msgspec.DecodeError, msgspec.ValidationError, TypeError) as error:
+    except _REFUSALS as error:
         raise MessageDecodeError(f"{cls.__struct_config__.tag}: {error}") from error
     if isinstance(message, ChainHead):
         if rows != message.ROWS:
@@ -193,14 +195,7 @@ def decode_json(data: bytes | str) -> Message:
         if issubclass(kind, ChainHead):
             plain["columns"] = _matrix(kind, plain["columns"])
         return msgspec.convert(plain, kind, dec_hook=_keep_matrix)
-    except (
-        msgspec.DecodeError,
-        msgspec.ValidationError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-    ) as error:
+    except (*_REFUSALS, KeyError, AttributeError) as error:
         raise MessageDecodeError(f"not a message: {error}") from error
 
 
@@ -213,7 +208,8 @@ def _keep_matrix(expected: type, value: Any) -> Any:
     raise TypeError(f"expected columns, got {type(value).__name__}")
 
 
-def _matrix(kind: type[ChainHead], columns: dict[str, list[float | None]]) -> np.ndarray:
+def _matrix(kind: type[ChainHead], plain: Any) -> np.ndarray:
+    columns = msgspec.convert(plain, dict[str, list[float | None]])
     names = ENRICHED_COLUMNS[: kind.ROWS]
     if set(columns) != set(names):
         raise ValueError(f"columns differ by {sorted(set(columns) ^ set(names))}")
