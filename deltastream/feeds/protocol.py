@@ -54,9 +54,15 @@ class Provider(Protocol):
 
     An expected outage (peer gone, file not there yet) is handled inside and told by a
     `MarketStatus`; only the unexpected is raised.
+
+    Attributes:
+        name: shown in logs and in the tree.
+        silent_after_s: seconds without a message of a product, its market open, after which the
+            product is stale; None where silence means nothing (recorded files).
     """
 
     name: str
+    silent_after_s: float | None
 
     def stream(self) -> AbstractAsyncContextManager[AsyncIterator[Delivered | Refusal]]:
         """Open the source and iterate over what it gives, ending when it is exhausted.

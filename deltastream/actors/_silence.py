@@ -1,0 +1,76 @@
+"""Silence in session, told apart from a closed market."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import trio
+
+from deltastream.feeds.protocol import MarketMessage
+from deltastream.messages import MarketStatus
+from deltastream.seams import Clock
+
+__all__ = ["SilenceWatch"]
+
+
+class _Product:
+    """What is known of one product: its provider's last word on the market, and when it last spoke."""
+
+    def __init__(self) -> None:
+        self.said: MarketStatus | None = None
+        self.heard_at = 0.0
+        self.heard_ts = 0
+        self.stale = False
+
+
+class SilenceWatch:
+    """Makes a product stale when its open market has been silent for too long.
+
+    Args:
+        silent_after_s: seconds of silence that are too long; None: silence of this source means nothing.
+        clock: stamps the status messages.
+    """
+
+    def __init__(self, silent_after_s: float | None, clock: Clock) -> None:
+        self._limit = silent_after_s
+        self._clock = clock
+        self._products: dict[str, _Product] = {}
+
+    def heard(self, message: MarketMessage) -> MarketStatus | None:
+        """Note a message; returns the status to publish before it where it ends a silence."""
+        known = self._products.setdefault(message.product, _Product())
+        known.heard_at = trio.current_time()
+        known.heard_ts = self._clock.now_ns()
+        if isinstance(message, MarketStatus):
+            known.said = message
+            known.stale = False
+            return None
+        if not known.stale:
+            return None
+        known.stale = False
+        if known.said is not None:
+            return msgspec.structs.replace(
+                known.said, reason="feed_resumed", ts_event=known.heard_ts, ts_recv=known.heard_ts
+            )
+        return self._status(message.product, "open", "feed_resumed", known.heard_ts)
+
+    def fallen_silent(self) -> list[MarketStatus]:
+        """The statuses to publish for products that have just been silent for too long."""
+        if self._limit is None:
+            return []
+        silent = []
+        for product, known in self._products.items():
+            in_session = known.said is None or known.said.status in {"open", "degraded"}
+            if in_session and not known.stale and trio.current_time() - known.heard_at > self._limit:
+                known.stale = True
+                silent.append(self._status(product, "stale", "feed_silent", known.heard_ts))
+        return silent
+
+    def _status(
+        self, product: str, status: Literal["open", "stale"], reason: str, since: int
+    ) -> MarketStatus:
+        now = self._clock.now_ns()
+        return MarketStatus(
+            product=product, status=status, reason=reason, since=since, ts_event=now, ts_recv=now
+        )

@@ -1,0 +1,106 @@
+"""The analytics actor: volatility surfaces out of enriched chains."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from deltastream.actors._poison import blames_message
+from deltastream.analytics import surface
+from deltastream.bus import Bus, Consumer, Delivery, Entry
+from deltastream.messages import EnrichedChain
+from deltastream.seams import Seams
+from deltastream.storage.protocol import Repository
+from supervisors import Context
+
+__all__ = ["Analytics"]
+
+INTERVAL_S: Final = 0.5
+"""How long chains are gathered before the surfaces they change are published once."""
+
+MOST: Final = 256
+"""Chains gathered at the most before publishing early."""
+
+
+class Analytics:
+    """Consumes `enriched.chain.*` and appends `analytics.surface.*`, one per product and interval.
+
+    What it knows of the other expiries is the latest chain of each; a new incarnation begins with
+    those that the store holds. Chains are acknowledged in the transaction that appends the
+    surfaces they changed.
+    """
+
+    GROUP: Final = "analytics"
+
+    def __init__(self, bus: Bus, store: Repository, seams: Seams) -> None:
+        self._bus = bus
+        self._store = store
+        self._seams = seams
+
+    async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """Publish surfaces until cancelled. Cancellation: chains not acknowledged come again."""
+        async with self._bus.consume(["enriched.chain.*"], self.GROUP) as consumer:
+            latest = _Latest()
+            for stored in await self._store.products():
+                for chain in await self._store.latest_chains(stored.product):
+                    latest.add(chain)
+            task_status.started()
+            while True:
+                await self._publish(consumer, latest, await _gather(consumer))
+
+    async def _publish(self, consumer: Consumer, latest: _Latest, batch: list[Delivery]) -> None:
+        newest: dict[str, Delivery] = {}
+        for delivery in batch:
+            chain = delivery.message
+            if isinstance(chain, EnrichedChain):
+                latest.add(chain)
+                newest[chain.product] = delivery
+        done = list(batch)
+        entries = []
+        for product, delivery in newest.items():
+            try:
+                entries += self._surface(latest.of(product), delivery)
+            except BaseException as error:
+                if not blames_message(error):
+                    raise
+                await consumer.fail(delivery, error)
+                done.remove(delivery)
+            await trio.lowlevel.checkpoint()
+        await consumer.ack(done, emit=entries)
+
+    def _surface(self, chains: list[EnrichedChain], newest: Delivery) -> list[Entry]:
+        now = self._seams.clock.now_ns()
+        product = newest.topic.rpartition(".")[2]
+        message = surface(product, chains, ts_recv=now)
+        if message is None:
+            return []
+        key = f"{newest.topic}@{newest.position.epoch}:{newest.position.seq}"
+        return [Entry(f"analytics.surface.{product}", message, key)]
+
+
+class _Latest:
+    """The newest chain of each (root, expiry) by its own time, without those that have expired."""
+
+    def __init__(self) -> None:
+        self._by_product: dict[str, dict[tuple[str, str], EnrichedChain]] = {}
+
+    def add(self, chain: EnrichedChain) -> None:
+        series = self._by_product.setdefault(chain.product, {})
+        known = series.get((chain.root, chain.expiry))
+        if known is None or known.ts_event <= chain.ts_event:
+            series[chain.root, chain.expiry] = chain
+        for key in [key for key, other in series.items() if other.expiry_ts <= chain.ts_event]:
+            del series[key]
+
+    def of(self, product: str) -> list[EnrichedChain]:
+        return list(self._by_product[product].values())
+
+
+async def _gather(consumer: Consumer) -> list[Delivery]:
+    """Wait for a first batch, then gather more until the interval has passed."""
+    gathered = await consumer.batch(MOST)
+    with trio.move_on_after(INTERVAL_S):
+        while len(gathered) < MOST:
+            gathered += await consumer.batch(MOST - len(gathered))
+    return gathered

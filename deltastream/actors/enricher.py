@@ -1,0 +1,74 @@
+"""The enricher: market chains in, enriched chains out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from deltastream.actors._poison import blames_message
+from deltastream.analytics import AnalyticsSettings, enrich
+from deltastream.analytics.reference import PreviousSession
+from deltastream.bus import Bus, Consumer, Delivery, Entry
+from deltastream.messages import OptionChain
+from deltastream.seams import Seams
+from deltastream.storage.protocol import Repository
+from supervisors import Context
+
+__all__ = ["Enricher"]
+
+BATCH: Final = 8
+"""Chains per transaction: some milliseconds of computing, so that results do not wait for long."""
+
+
+class Enricher:
+    """Consumes `market.chain.*` and appends `enriched.chain.*`, keyed by the source's position.
+
+    A chain that cannot be enriched is failed by itself: retried out of line, then a dead letter.
+    """
+
+    GROUP: Final = "enricher"
+
+    def __init__(self, bus: Bus, store: Repository, settings: AnalyticsSettings, seams: Seams) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._seams = seams
+        self._previous = PreviousSession(store)
+
+    async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """Enrich until cancelled. Cancellation: chains not acknowledged come again."""
+        async with self._bus.consume(["market.chain.*"], self.GROUP) as consumer:
+            task_status.started()
+            while True:
+                await self._process(consumer, await consumer.batch(BATCH))
+
+    async def _process(self, consumer: Consumer, batch: list[Delivery]) -> None:
+        done: list[Delivery] = []
+        derived: list[Entry] = []
+        for delivery in batch:
+            try:
+                derived.append(await self._enriched(delivery))
+            except BaseException as error:
+                if not blames_message(error):
+                    raise
+                await consumer.fail(delivery, error)
+            else:
+                done.append(delivery)
+            await trio.lowlevel.checkpoint()
+        await consumer.ack(done, emit=derived)
+
+    async def _enriched(self, delivery: Delivery) -> Entry:
+        chain = delivery.message
+        if not isinstance(chain, OptionChain):
+            raise TypeError(f"{delivery.topic} holds a {type(chain).__name__}, expected an OptionChain")
+        result = enrich(
+            await self._previous.complete(chain),
+            self._settings,
+            ts_recv=self._seams.clock.now_ns(),
+            source=(delivery.topic, delivery.position),
+        )
+        return Entry(
+            topic=f"enriched.chain.{chain.product}",
+            message=result,
+            key=f"{delivery.topic}@{delivery.position.epoch}:{delivery.position.seq}",
+        )

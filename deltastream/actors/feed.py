@@ -1,0 +1,109 @@
+"""The feed actor: what a provider gives goes onto the bus."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+import trio
+
+from deltastream.actors._silence import SilenceWatch
+from deltastream.bus import Bus, Entry
+from deltastream.feeds.protocol import Delivered, MarketMessage, Provider, Refusal
+from deltastream.messages import MarketStatus, OptionChain, UnderlyingTick
+from deltastream.seams import Seams
+from supervisors import Context
+
+__all__ = ["Feed"]
+
+BATCH: Final = 64
+WATCH_S: Final = 1.0
+TOPICS: Final = {UnderlyingTick: "market.tick", OptionChain: "market.chain", MarketStatus: "market.status"}
+
+log = structlog.get_logger("deltastream.feed")
+
+
+class Feed:
+    """Appends the messages of one provider to `market.*`, in order, several to a transaction.
+
+    What the provider refuses is logged and counted. When the provider is exhausted and its last
+    message accepted, the actor ends and `exhausted` is set. A product whose open market falls
+    silent gets the status "stale" with reason "feed_silent".
+    """
+
+    def __init__(self, bus: Bus, provider: Provider, seams: Seams) -> None:
+        self._bus = bus
+        self._provider = provider
+        self._seams = seams
+        self.accepted = 0
+        self.refused: dict[str, int] = {}
+        self.exhausted = trio.Event()
+
+    async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """Feed until the provider is exhausted.
+
+        Cancellation: messages handed over by the provider and not yet accepted are forgotten, as
+        if the source had been closed before them.
+        """
+        give, take = trio.open_memory_channel[Delivered](BATCH)
+        silence = SilenceWatch(self._provider.silent_after_s, self._seams.clock)
+        async with trio.open_nursery() as appending:
+            appending.start_soon(self._append_all, take)
+            with give:
+                async with trio.open_nursery() as reading:
+                    reading.start_soon(self._watch, silence, give)
+                    await self._read(silence, give, task_status)
+                    reading.cancel_scope.cancel(reason="the provider is exhausted")
+        self.exhausted.set()
+
+    async def _read(
+        self,
+        silence: SilenceWatch,
+        give: trio.MemorySendChannel[Delivered],
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        async with self._provider.stream() as items:
+            task_status.started()
+            async for item in items:
+                if isinstance(item, Refusal):
+                    self._refuse(item)
+                    continue
+                resumed = silence.heard(item.message)
+                if resumed is not None:
+                    await give.send(Delivered(resumed))
+                await give.send(item)
+
+    async def _watch(self, silence: SilenceWatch, give: trio.MemorySendChannel[Delivered]) -> None:
+        while True:
+            await trio.sleep(WATCH_S)
+            for status in silence.fallen_silent():
+                log.warning("feed_silent", product=status.product, since=status.since)
+                await give.send(Delivered(status))
+
+    async def _append_all(self, take: trio.MemoryReceiveChannel[Delivered]) -> None:
+        with take:
+            async for first in take:
+                batch = [first]
+                while len(batch) < BATCH:
+                    try:
+                        batch.append(take.receive_nowait())
+                    except (trio.WouldBlock, trio.EndOfChannel):
+                        break
+                await self._bus.append_batch([_entry(item) for item in batch])
+                self.accepted += len(batch)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + refusal.count
+        log.warning(
+            "refused",
+            source=refusal.source,
+            row=refusal.row,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            count=refusal.count,
+        )
+
+
+def _entry(item: Delivered) -> Entry:
+    message: MarketMessage = item.message
+    return Entry(f"{TOPICS[type(message)]}.{message.product}", message, item.key)

@@ -1,0 +1,75 @@
+"""The storage actor: whatever is history goes into the store, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import trio
+
+from deltastream.actors._poison import blames_message
+from deltastream.bus import Bus, Consumer, Delivery
+from deltastream.errors import StoreUnavailable
+from deltastream.storage.protocol import Repository
+from supervisors import Context
+
+__all__ = ["Storage"]
+
+BATCH: Final = 128
+PATTERNS: Final = ("market.tick.*", "market.status.*", "enriched.chain.*", "analytics.surface.*")
+RETRY_FIRST_S: Final = 0.1
+RETRY_MOST_S: Final = 5.0
+
+T = TypeVar("T")
+
+
+class Storage:
+    """Applies messages to the store; effect and position commit in the store's one transaction.
+
+    While the store is away the actor waits, degraded, and takes nothing more from the bus. A
+    record that the store refuses is failed by itself; its batch goes on without it.
+    """
+
+    GROUP: Final = "storage"
+
+    def __init__(self, bus: Bus, store: Repository) -> None:
+        self._bus = bus
+        self._store = store
+
+    async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """Store until cancelled. Cancellation: a batch is applied wholly or comes again."""
+        task_status.started()
+        positions = await _patiently(ctx, lambda: self._store.positions(self.GROUP))
+        async with self._bus.consume(PATTERNS, self.GROUP, positions=positions) as consumer:
+            while True:
+                batch = await consumer.batch(BATCH)
+                await consumer.ack(await self._applied(ctx, consumer, batch))
+
+    async def _applied(self, ctx: Context, consumer: Consumer, batch: list[Delivery]) -> list[Delivery]:
+        """Apply a batch, one by one where it will not go as a whole; the deliveries that took effect."""
+        try:
+            await _patiently(ctx, lambda: self._store.apply(self.GROUP, batch))
+        except BaseException as error:
+            if not blames_message(error):
+                raise
+            if len(batch) == 1:
+                await consumer.fail(batch[0], error)
+                return []
+        else:
+            return batch
+        return [done for delivery in batch for done in await self._applied(ctx, consumer, [delivery])]
+
+
+async def _patiently(ctx: Context, call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the store is there; the delay doubles up to five seconds."""
+    delay = RETRY_FIRST_S
+    while True:
+        try:
+            result = await call()
+        except StoreUnavailable as error:
+            ctx.degraded(str(error))
+            await trio.sleep(delay)
+            delay = min(2 * delay, RETRY_MOST_S)
+        else:
+            ctx.running()
+            return result
