@@ -1,0 +1,67 @@
+"""Tells a file's format by its content and reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Final, Literal
+
+from deltastream.errors import FileRefused
+from deltastream.feeds.recorded._cboe_csv import is_cboe_table, read_cboe_table
+from deltastream.feeds.recorded._cboe_json import is_cboe, read_cboe_json
+from deltastream.feeds.recorded._file import decode_text, load
+from deltastream.feeds.recorded._model import Recorded
+from deltastream.feeds.recorded._nse import is_nse, read_nse
+from deltastream.feeds.recorded._values import parse_json
+
+__all__ = ["FORMATS", "Format", "read_bytes", "read_file"]
+
+Format = Literal["auto", "nse", "cboe"]
+FORMATS: Final[tuple[Format, ...]] = ("auto", "nse", "cboe")
+
+
+def read_file(path: str | os.PathLike[str], *, format: Format = "auto", ts_recv: int) -> Recorded:
+    """The chains of one recorded file, gzip or plain. Blocking.
+
+    Args:
+        path: a regular file of at most `MAX_FILE_BYTES`.
+        format: "auto", or whose format it must be.
+        ts_recv: when it is read, nanoseconds UTC; by convention also `ts_event` of chains whose file
+            does not tell its time; those are flagged "timestamp_unknown".
+
+    Returns:
+        What could be used, and why the rest could not.
+
+    Raises:
+        FileRefused: the file as a whole cannot be used; it says why. Nothing else is raised for
+            anything a file can hold.
+    """
+    return read_bytes(load(path), source=os.fspath(path), format=format, ts_recv=ts_recv)
+
+
+def read_bytes(data: bytes, *, source: str, format: Format = "auto", ts_recv: int) -> Recorded:
+    """As `read_file`, of a file's decompressed content; `source` names it in refusals."""
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileRefused(source, "binary", "is not text")
+    text = decode_text(data)
+    if text.lstrip()[:1] in ("{", "["):
+        document = parse_json(source, text)
+        if format != "cboe" and is_nse(document):
+            return read_nse(source, document, digest=digest, ts_recv=ts_recv)
+        if format != "nse" and is_cboe(document):
+            return read_cboe_json(source, document, digest=digest, ts_recv=ts_recv)
+    elif format != "nse" and is_cboe_table(text):
+        return read_cboe_table(source, text, digest=digest, ts_recv=ts_recv)
+    raise _unknown(source, text, format)
+
+
+def _unknown(source: str, text: str, format: Format) -> FileRefused:
+    if text.lstrip()[:1] == "<":
+        return FileRefused(source, "html", "is a web page, not data")
+    wanted = {
+        "auto": "an NSE option chain, a Cboe quote table or Cboe delayed quotes",
+        "nse": "an NSE option chain",
+        "cboe": "a Cboe quote table or Cboe delayed quotes",
+    }
+    return FileRefused(source, "unknown_format", f"is not {wanted[format]}")
