@@ -1,0 +1,5 @@
+"""The embedded store, on SQLite."""
+
+from deltastream.storage.sqlite.repository import SqliteRepository
+
+__all__ = ["SqliteRepository"]
