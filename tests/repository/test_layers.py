@@ -1,0 +1,108 @@
+"""Imports point downward only: cli → host → actors → the parts → messages → errors and seams."""
+
+from __future__ import annotations
+
+import re
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+LAYERS = (
+    {"errors", "seams", "_core"},
+    {"messages"},
+    {"analytics", "bus", "feeds", "market", "pricing", "storage"},
+    {"actors"},
+    {"host"},
+    {"cli"},
+)
+LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+
+
+def part_of(name: str) -> str | None:
+    """The part of `deltastream` that a dotted name belongs to; ``python -m`` is the command line."""
+    parts = name.replace(".__main__", ".cli").split(".")
+    return parts[1] if parts[0] == "deltastream" and len(parts) > 1 else None
+
+
+def dependencies(modules) -> dict[str, set[str]]:
+    """Which part of `deltastream` imports which others."""
+    uses: dict[str, set[str]] = {}
+    for module in modules:
+        if (user := part_of(module.name)) is not None:
+            used = {part for name in module.imports if (part := part_of(name)) in LEVEL}
+            uses.setdefault(user, set()).update(used - {user})
+    return uses
+
+
+def test_every_part_has_its_layer(modules):
+    assert {part for module in modules if (part := part_of(module.name))} <= LEVEL.keys()
+
+
+def test_imports_point_downward(modules):
+    wrong = [
+        f"{module.path} imports {name}"
+        for module in modules
+        for name in module.imports
+        if (user := part_of(module.name)) and (used := part_of(name)) in LEVEL and LEVEL[used] > LEVEL[user]
+    ]
+    assert wrong == []
+
+
+def test_parts_of_one_layer_do_not_import_in_a_circle(modules):
+    uses = dependencies(modules)
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        pytest.fail(f"circle of imports: {' → '.join(error.args[1])}")
+    assert "messages" in uses["bus"]  # the graph is not empty
+
+
+def test_supervisors_knows_trio_and_the_standard_library_alone(modules):
+    known = set(sys.stdlib_module_names) | {"supervisors", "trio"}
+    wrong = [
+        f"{module.path} imports {name}"
+        for module in modules
+        if module.name.split(".")[0] == "supervisors"
+        for name in module.imports
+        if name.split(".")[0] not in known
+    ]
+    assert wrong == []
+
+
+def test_supervisors_knows_no_market_word(root: Path):
+    """A supervisor is of use elsewhere: no market word in it."""
+    market = re.compile(
+        r"\b(deltastream|market|option|strike|quote|spot|expiry|nifty|tick)s?\b", re.IGNORECASE
+    )
+    wrong = [
+        f"{path.relative_to(root)}:{number}: {line.strip()}"
+        for path in sorted((root / "supervisors").rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if (word := market.search(line)) and not line.strip().startswith(("import ", "from ")) and word
+    ]
+    assert wrong == []
+
+
+def test_the_core_does_no_io(root: Path):
+    doors = re.compile(r"\bstd::(fs|net|io|time|env|process|thread)\b")
+    sources = sorted((root / "core_ext" / "src").rglob("*.rs"))
+    assert sources
+    wrong = [
+        f"{path.relative_to(root)}:{number}: {line.strip()}"
+        for path in sources
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if doors.search(line)
+    ]
+    assert wrong == []
+
+
+def test_python_stays_in_the_bindings_of_the_core(root: Path):
+    source = root / "core_ext" / "src"
+    wrong = [
+        str(path.relative_to(root))
+        for path in sorted(source.rglob("*.rs"))
+        if path.parent != source / "py" and path != source / "lib.rs" and "pyo3" in path.read_text()
+    ]
+    assert wrong == []
