@@ -5,9 +5,9 @@ volatilities are fractions, absent is NaN, instants are UTC nanoseconds. What ca
 refused, row by row or as a whole, with a code and a sentence; it never becomes a plausible number.
 """
 
-from deltastream.feeds.recorded._file import MAX_FILE_BYTES
+from deltastream.feeds.recorded._file import MAX_FILE_BYTES, list_files
 from deltastream.feeds.recorded._model import ChainKey, FileFormat, Recorded, RowCounts
-from deltastream.feeds.recorded._reader import FORMATS, Format, read_bytes, read_file
+from deltastream.feeds.recorded._reader import FORMATS, Format, peek, read_bytes, read_file
 
 __all__ = [
     "FORMATS",
@@ -17,6 +17,8 @@ __all__ = [
     "Format",
     "Recorded",
     "RowCounts",
+    "list_files",
+    "peek",
     "read_bytes",
     "read_file",
 ]

@@ -19,7 +19,7 @@ from deltastream.feeds.recorded._dates import read_date_line
 from deltastream.feeds.recorded._model import Recorded
 from deltastream.feeds.recorded._values import ABSENT, RowRefused, number, previous, shown
 
-__all__ = ["is_cboe_table", "read_cboe_table"]
+__all__ = ["is_cboe_table", "read_cboe_table", "table_time"]
 
 _SIDE_NAMES: Final = (
     ("last sale", "last"),
@@ -68,8 +68,8 @@ def read_cboe_table(source: str, text: str, *, digest: str, ts_recv: int) -> Rec
     assembly = Assembly(source)
     _check_header(source, _fields(lines[at]), assembly)
     _add_rows(assembly, lines, at + 1, ends_well=text.endswith(("\n", "\r")))
-    above = [fields for line in lines[:at] if any(fields := [f.strip() for f in _fields(line)])]
-    ts_event = next((ts for fields in above if (ts := read_date_line(_date_text(fields)))), None)
+    above = _above(lines[:at])
+    ts_event = _time(above)
     if ts_event is None:
         written = _date_text(above[1]) if len(above) > 1 else ""
         assembly.remarks.append(f"its date line {shown(written)} cannot be read, so it has no time")
@@ -84,6 +84,22 @@ def read_cboe_table(source: str, text: str, *, digest: str, ts_recv: int) -> Rec
         contract=contract,
     )
     return assembly.finish(facts)
+
+
+def table_time(text: str) -> int | None:
+    """When a table's data were taken, nanoseconds UTC; None where its date line cannot be read."""
+    lines = text[:20_000].splitlines()
+    at = _find_header(lines)
+    return None if at is None else _time(_above(lines[:at]))
+
+
+def _above(lines: list[str]) -> list[list[str]]:
+    """The lines above the header that are not blank, as fields."""
+    return [fields for line in lines if any(fields := [field.strip() for field in _fields(line)])]
+
+
+def _time(above: list[list[str]]) -> int | None:
+    return next((ts for fields in above if (ts := read_date_line(_date_text(fields)))), None)
 
 
 def _find_header(lines: list[str]) -> int | None:

@@ -16,7 +16,7 @@ from deltastream.feeds.recorded._cboe import NEW_YORK, contract, parse_option
 from deltastream.feeds.recorded._model import Recorded
 from deltastream.feeds.recorded._values import ABSENT, RowRefused, number, previous, shown
 
-__all__ = ["is_cboe", "read_cboe_json"]
+__all__ = ["cboe_time", "is_cboe", "read_cboe_json"]
 
 _YEARS: Final = range(1990, 2100)
 
@@ -45,8 +45,8 @@ def read_cboe_json(source: str, document: Any, *, digest: str, ts_recv: int) -> 
     assembly = Assembly(source)
     for index, option in enumerate(data["options"]):
         _add_option(assembly, index, option)
-    ts_event = _instant(document.get("timestamp"), UTC)
-    if ts_event is None and (ts_event := _instant(data.get("last_trade_time"), NEW_YORK)) is not None:
+    ts_event = cboe_time(document.get("timestamp"))
+    if ts_event is None and (ts_event := cboe_time(data.get("last_trade_time"), NEW_YORK)) is not None:
         assembly.remarks.append(
             "it has no timestamp of its own; the underlying's last trade stands in for it"
         )
@@ -85,7 +85,7 @@ def _side(option: dict[str, Any]) -> Side:
 
     last = told("last_trade_price")
     before = told("prev_day_close") if "prev_day_close" in option else previous(last, told("change"))
-    traded = _instant(option.get("last_trade_time"), NEW_YORK)
+    traded = cboe_time(option.get("last_trade_time"), NEW_YORK)
     return (
         told("bid"),
         told("bid_size"),
@@ -117,7 +117,7 @@ def _symbol(text: object) -> str | None:
     return symbol if symbol.isascii() and symbol.isalnum() and symbol == symbol.upper() else None
 
 
-def _instant(text: object, zone: tzinfo) -> int | None:
+def cboe_time(text: object, zone: tzinfo = UTC) -> int | None:
     """Nanoseconds UTC of an ISO time in `zone`, unless it names a zone itself."""
     if not isinstance(text, str):
         return None

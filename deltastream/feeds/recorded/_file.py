@@ -6,11 +6,12 @@ import codecs
 import os
 import stat
 import zlib
+from pathlib import Path
 from typing import Final
 
 from deltastream.errors import FileRefused
 
-__all__ = ["MAX_FILE_BYTES", "decode_text", "load", "windows_text"]
+__all__ = ["MAX_FILE_BYTES", "decode_text", "list_files", "load"]
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """Larger files are refused, before and after decompression."""
@@ -21,6 +22,29 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+
+
+def list_files(path: str | os.PathLike[str]) -> list[str]:
+    """The file itself, or all files below a directory in order of their names, hidden ones left out.
+
+    Raises:
+        FileRefused: there is nothing of that name, or the directory cannot be read.
+    """
+    top = Path(path)
+    try:
+        if not top.is_dir():
+            top.stat()
+            return [os.fspath(path)]
+        below = [file for file in top.rglob("*") if file.is_file()]
+    except FileNotFoundError:
+        raise FileRefused(os.fspath(path), "not_found", "there is no such file or directory") from None
+    except (OSError, ValueError) as error:
+        raise FileRefused(os.fspath(path), "unreadable", f"cannot be read: {error}") from error
+    return [
+        str(file)
+        for file in sorted(below)
+        if not any(part.startswith(".") for part in file.relative_to(top).parts)
+    ]
 
 
 def load(path: str | os.PathLike[str]) -> bytes:
@@ -82,22 +106,16 @@ def _gunzip(source: str, data: bytes) -> bytes:
 
 
 def decode_text(data: bytes) -> str:
-    """The bytes as text: by byte-order mark, else UTF-8, else Latin-1 with the Windows letters.
+    """The bytes as text: by byte-order mark, else the first that fits of UTF-8, Windows-1252, Latin-1.
 
     Never fails: every byte has a meaning in the last.
     """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return data[len(bom) :].decode(encoding, errors="replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return windows_text(data)
-
-
-def windows_text(data: bytes) -> str:
-    """Bytes as Windows-1252, the five it leaves undefined as Latin-1 has them."""
-    try:
-        return data.decode("cp1252")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")

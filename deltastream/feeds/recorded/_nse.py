@@ -27,7 +27,7 @@ from deltastream.feeds.recorded._values import (
     trading_date,
 )
 
-__all__ = ["is_nse", "read_nse"]
+__all__ = ["is_nse", "nse_time", "read_nse"]
 
 _INDIA: Final = ZoneInfo("Asia/Kolkata")
 _CLOCK: Final = re.compile(r"(\d{1,2}-[A-Za-z]{3}-\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
@@ -53,7 +53,7 @@ def read_nse(source: str, document: Any, *, digest: str, ts_recv: int) -> Record
     underlying = _underlying(rows)
     for index, row in enumerate(rows):
         _add_row(assembly, index, row, underlying)
-    ts_event = _timestamp(records.get("timestamp"))
+    ts_event = nse_time(records.get("timestamp"))
     if ts_event is None:
         assembly.remarks.append(f"its timestamp {shown(records.get('timestamp'))} cannot be read")
     facts = FileFacts(
@@ -175,7 +175,8 @@ def _spot(records: dict[str, Any], rows: list[Any]) -> float | None:
     return None
 
 
-def _timestamp(text: object) -> int | None:
+def nse_time(text: object) -> int | None:
+    """Nanoseconds UTC of ``05-Dec-2025 13:01:51``, Indian time; None where it is not such a text."""
     found = _CLOCK.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
         return None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import Final, Literal
 
 from deltastream.errors import FileRefused
-from deltastream.feeds.recorded._cboe_csv import is_cboe_table, read_cboe_table
-from deltastream.feeds.recorded._cboe_json import is_cboe, read_cboe_json
+from deltastream.feeds.recorded._cboe_csv import is_cboe_table, read_cboe_table, table_time
+from deltastream.feeds.recorded._cboe_json import cboe_time, is_cboe, read_cboe_json
 from deltastream.feeds.recorded._file import decode_text, load
 from deltastream.feeds.recorded._model import Recorded
-from deltastream.feeds.recorded._nse import is_nse, read_nse
+from deltastream.feeds.recorded._nse import is_nse, nse_time, read_nse
 from deltastream.feeds.recorded._values import parse_json
 
-__all__ = ["FORMATS", "Format", "read_bytes", "read_file"]
+__all__ = ["FORMATS", "Format", "peek", "read_bytes", "read_file"]
 
 Format = Literal["auto", "nse", "cboe"]
+_TIMESTAMP: Final = re.compile(r'"timestamp"\s*:\s*"([^"\\]{1,40})"')
 FORMATS: Final[tuple[Format, ...]] = ("auto", "nse", "cboe")
 
 
@@ -54,6 +56,24 @@ def read_bytes(data: bytes, *, source: str, format: Format = "auto", ts_recv: in
     elif format != "nse" and is_cboe_table(text):
         return read_cboe_table(source, text, digest=digest, ts_recv=ts_recv)
     raise _unknown(source, text, format)
+
+
+def peek(path: str | os.PathLike[str], *, format: Format = "auto") -> int | None:
+    """When the data of a file were taken, mostly without reading its rows. Blocking.
+
+    Returns:
+        Nanoseconds UTC, as in `Recorded.ts_event`; None where the file does not tell.
+
+    Raises:
+        FileRefused: as `read_file`, though a file that passes here may still be refused there.
+    """
+    data = load(path)
+    text = decode_text(data)
+    if text.lstrip()[:1] not in ("{", "["):
+        return table_time(text)
+    found = _TIMESTAMP.search(text)
+    told = (nse_time(found[1]) or cboe_time(found[1])) if found is not None else None
+    return told or read_bytes(data, source=os.fspath(path), format=format, ts_recv=0).ts_event
 
 
 def _unknown(source: str, text: str, format: Format) -> FileRefused:
