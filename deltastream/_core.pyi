@@ -1,18 +1,18 @@
 """Option mathematics: Black-76 prices, Greeks, implied volatilities, chain sweeps, max pain and bars.
 
-Every function is pure and gives the same bits on every machine. Arrays must be C-contiguous NumPy arrays of exactly
-the dtype stated; they are copied on entry and results are new arrays. From 16 elements on the GIL is released
-while computing.
+Every function is pure and gives the same bits on every machine. Arrays must be C-contiguous NumPy arrays of
+exactly the dtype stated; they are copied on entry and results are new arrays. From 16 elements on the GIL is
+released while computing.
 
 Conventions: ``r`` is continuously compounded, ``T`` is in years (ACT/365 to the expiry instant), prices are
-``exp(-r T)`` times Black's formula on the forward ``F``. Delta and gamma are per point of the spot, with the carry
-``F = S exp((r - q) T)`` implied; theta is per calendar day (``-dV/dT / 365``), vega per 0.01 of volatility, rho per
-0.01 of rate; each holds the others of ``S, r, q, sigma, T`` fixed.
+``exp(-r T)`` times Black's formula on the forward ``F``. Delta and gamma are per point of the spot, with the
+carry ``F = S exp((r - q) T)`` implied; theta is per calendar day (``-dV/dT / 365``), vega per 0.01 of
+volatility, rho per 0.01 of rate; each holds the others of ``S, r, q, sigma, T`` fixed.
 
 Raises (all functions):
     TypeError: an argument is not a NumPy array, or its dtype is not the one stated.
-    ValueError: wrong number of dimensions, shapes that do not belong together (both are named), or an array that is
-        not C-contiguous.
+    ValueError: wrong number of dimensions, shapes that do not belong together (both are named), or an array
+        that is not C-contiguous.
 """
 
 from typing import Final, final
@@ -44,7 +44,8 @@ def black76_price(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Prices calls and puts at the same strikes.
 
-    Relative error below 1e-12 wherever the price is above 1e-200 of the forward; put-call parity holds to rounding.
+    Relative error below 1e-12 wherever the price is above 1e-200 of the forward; put-call parity holds to
+    rounding.
 
     Args:
         forward: Forward price ``F`` for the expiry.
@@ -54,8 +55,8 @@ def black76_price(
         rate: Continuously compounded rate per year.
 
     Returns:
-        ``(calls, puts)``, each ``float64[n]``. An element is NaN where forward or strike is not finite and positive,
-        sigma is negative or NaN, or ``t`` is negative, infinite or NaN.
+        ``(calls, puts)``, each ``float64[n]``. An element is NaN where forward or strike is not finite and
+        positive, sigma is negative or NaN, or ``t`` is negative, infinite or NaN.
     """
 
 def black76_greeks(
@@ -77,8 +78,9 @@ def black76_greeks(
         spot: Price of the underlying; NaN makes delta, gamma and theta NaN.
 
     Returns:
-        ``(calls, puts)``, each ``float64[5, n]`` with the rows delta, gamma, theta, vega, rho in the units of the
-        module. An element is NaN where forward or strike is not finite and positive, or ``sigma * sqrt(t)`` is not.
+        ``(calls, puts)``, each ``float64[5, n]`` with the rows delta, gamma, theta, vega, rho in the units of
+        the module. An element is NaN where forward or strike is not finite and positive, or ``sigma *
+        sqrt(t)`` is not.
     """
 
 def implied_volatility(
@@ -102,11 +104,11 @@ def implied_volatility(
         is_call: Whether these are calls.
 
     Returns:
-        ``(sigmas, statuses)``: ``float64[n]`` per square root of a year, NaN unless converged, and ``uint8[n]``:
-        0 converged, 1 no price, 2 below the discounted intrinsic value, 3 at or above what infinite volatility
-        gives, 4 so near one of these bounds that the digits of the price determine no volatility, 5 ``t`` is not
-        finite and positive, 6 the forward is not, 7 a strike is not, or the rate gives no discount factor. The
-        first that applies in the order 5, 6, 7, 1, then the others.
+        ``(sigmas, statuses)``: ``float64[n]`` per square root of a year, NaN unless converged, and
+        ``uint8[n]``: 0 converged, 1 no price, 2 below the discounted intrinsic value, 3 at or above what
+        infinite volatility gives, 4 so near one of these bounds that the digits of the price determine no
+        volatility, 5 ``t`` is not finite and positive, 6 the forward is not, 7 a strike is not, or the rate
+        gives no discount factor. The first that applies in the order 5, 6, 7, 1, then the others.
     """
 
 @final
@@ -140,7 +142,7 @@ class Summary:
         either side that have one (out-of-the-money side first); NaN where either is missing."""
     @property
     def avg_iv(self) -> float:
-        """Mean of the mid volatilities of the out-of-the-money quotes (puts below, calls at or above the forward)."""
+        """Mean of the mid volatilities of the out-of-the-money quotes: puts below, others calls."""
     @property
     def call_oi(self) -> float:
         """Sum of the calls' open interest; NaN where no strike has any value."""
@@ -219,23 +221,24 @@ def sweep(
 ) -> tuple[NDArray[np.float64], Summary]:
     """Computes everything the enricher needs of one chain.
 
-    A price is there when it is finite and positive, a quantity (volume, open interest) when it is finite and not
-    negative; anything else is absent. The mid is ``(bid + ask) / 2`` of a quote with both that is not crossed.
+    A price is there when it is finite and positive, a quantity (volume, open interest) when it is finite and
+    not negative; anything else is absent. The mid is ``(bid + ask) / 2`` of a quote with both that is not
+    crossed.
 
-    The forward is the median of ``K + exp(r T) (C - P)`` over mids at the 7 strikes nearest the spot (else the future,
-    else the median strike) where both sides have one; else the future, else the spot.
+    The forward is the median of ``K + exp(r T) (C - P)`` over mids at the 7 strikes nearest the spot (else
+    the future, else the median strike) where both sides have one; else the future, else the spot.
 
     Args:
-        columns: ``float64[23, n]``: row 0 strikes, finite, positive, strictly ascending; rows 1-11 the calls, rows
-            12-22 the puts: bid, bid size, ask, ask size, last, volume, open interest, previous close, previous
-            open interest, last-trade time (microseconds), vendor volatility.
+        columns: ``float64[23, n]``: row 0 strikes, finite, positive, strictly ascending; rows 1-11 the calls,
+            rows 12-22 the puts: bid, bid size, ask, ask size, last, volume, open interest, previous close,
+            previous open interest, last-trade time (microseconds), vendor volatility.
         spot: Price of the underlying, or NaN.
         future: Price of the future of the same expiry, or NaN.
         t: Years to expiry; NaN or not positive: what depends on time is NaN, the rest is computed.
         rate: Continuously compounded rate per year.
         tick_size: Smallest price step, the threshold of a price change; NaN counts as 0.
-        lot: Contract size in the unit of the open interest; the threshold of its change is the larger of one lot
-            and 0.5 % of the previous value; NaN counts as 0.
+        lot: Contract size in the unit of the open interest; the threshold of its change is the larger of one
+            lot and 0.5 % of the previous value; NaN counts as 0.
 
     Returns:
         ``(values, summary)``. ``values`` is ``float64[22, n]``, rows 0-10 the calls, rows 11-21 the puts:
@@ -244,20 +247,21 @@ def sweep(
         0   bid_iv       volatility at the bid, NaN unless solvable
         1   iv           volatility at the mid, NaN unless converged
         2   ask_iv       volatility at the ask, NaN unless solvable
-        3   iv_status    of the mid, as in `implied_volatility` (1: no two-sided quote), plus 16 where the Greeks
-                         use the volatility of the other side at the same strike
+        3   iv_status    of the mid, as in `implied_volatility` (1: no two-sided quote), plus 16 where the
+                         Greeks use the volatility of the other side at the same strike
         4   delta        Greeks at ``iv``, or where it is NaN at the other side's
         5   gamma
         6   theta
         7   vega
         8   rho
         9   oi_change    ``oi - prev_oi``, NaN where either is absent
-        10  buildup      of ``last - prev_close`` and ``oi_change``: 0 neutral, 1 long build-up, 2 short build-up,
-                         3 short covering, 4 long unwinding; NaN where one of the four is absent
+        10  buildup      of ``last - prev_close`` and ``oi_change``: 0 neutral, 1 long build-up, 2 short
+                         build-up, 3 short covering, 4 long unwinding; NaN where one of the four is absent
         ==  ===========  ==============================================================================
 
     Raises:
-        ValueError: a strike is not finite and positive, or not above the one before; it is named by its position.
+        ValueError: a strike is not finite and positive, or not above the one before; it is named by its
+            position.
     """
 
 def max_pain(
@@ -274,8 +278,8 @@ def max_pain(
         spot: Price that selects the point of the interval, or NaN for its lower end.
 
     Returns:
-        ``(lo, hi, point, pain)``: the interval of least pain, its point nearest ``spot``, and the pain there in
-        points times the unit of the open interest. All NaN without any open interest.
+        ``(lo, hi, point, pain)``: the interval of least pain, its point nearest ``spot``, and the pain there
+        in points times the unit of the open interest. All NaN without any open interest.
 
     Raises:
         ValueError: a strike is not finite and positive, or not above the one before.
@@ -285,8 +289,8 @@ def max_pain(
 class Bars:
     """Bars as columns of one element per bar, ascending by ``start``; intervals without a tick have no bar.
 
-    Two partial bars of one interval that share no tick merge: open with the smaller and close with the greater
-    ``(ts, order)``, highest high, lowest low, sum of counts.
+    Two partial bars of one interval that share no tick merge: open with the smaller and close with the
+    greater ``(ts, order)``, highest high, lowest low, sum of counts.
     """
 
     @property
@@ -336,6 +340,6 @@ def ohlc(
         The bars; none for no ticks.
 
     Raises:
-        ValueError: a price is not finite and positive, one ``(ts, order)`` has two prices, the interval is not
-            positive, or a bar would begin before the earliest int64; the tick is named by its position.
+        ValueError: a price is not finite and positive, one ``(ts, order)`` has two prices, the interval is
+            not positive, or a bar would begin before the earliest int64; the tick is named by its position.
     """

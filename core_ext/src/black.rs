@@ -13,9 +13,9 @@ use crate::math::{exp, ln, ln_1p};
 use crate::normal::{INV_SQRT_TWO_PI, mills};
 
 /// `h + t` from which the value is taken from its upper bound downwards.
-const NEAR_BOUND: f64 = 0.85;
+pub(crate) const NEAR_BOUND: f64 = 0.85;
 /// `t` below which the difference `D` is summed as a series in `t²`.
-const SMALL_T: f64 = 0.1;
+const SMALL_T: f64 = 0.25;
 /// `-h` from which the moments of that series come from a continued fraction.
 const FAR_H: f64 = 7.0;
 
@@ -55,7 +55,7 @@ fn series_by_recursion(h: f64, t: f64) -> f64 {
     let mut power = t;
     let mut sum = power * odd;
     let mut n = 1.0;
-    for _ in 0..6 {
+    for _ in 0..8 {
         even = h * odd + n * even;
         odd = h * even + (n + 1.0) * odd;
         power *= square / ((n + 1.0) * (n + 2.0));
@@ -96,11 +96,7 @@ fn series_by_fraction(h: f64, t: f64) -> f64 {
 pub fn out_of_the_money(h: f64, t: f64, root: f64, bound: f64) -> f64 {
     let vega = normalised_vega(h, t);
     if h + t < NEAR_BOUND {
-        if vega == 0.0 {
-            0.0
-        } else {
-            root * vega * value_over_vega(h, t)
-        }
+        if vega == 0.0 { 0.0 } else { root * vega * value_over_vega(h, t) }
     } else {
         bound - root * vega * bound_gap_over_vega(h, t)
     }
@@ -167,40 +163,100 @@ impl Expiry {
     /// `√T`; NaN where `T` is negative, infinite or NaN.
     #[must_use]
     pub fn root_t(&self) -> f64 {
-        if self.t >= 0.0 && self.t < f64::INFINITY {
-            self.t.sqrt()
-        } else {
-            f64::NAN
-        }
+        if self.t >= 0.0 && self.t < f64::INFINITY { self.t.sqrt() } else { f64::NAN }
     }
 
     /// `exp(-rT)`; NaN where `T` is negative, infinite or NaN.
     #[must_use]
     pub fn discount(&self) -> f64 {
-        if self.t >= 0.0 && self.t < f64::INFINITY {
-            exp(-self.rate * self.t)
-        } else {
-            f64::NAN
-        }
+        if self.t >= 0.0 && self.t < f64::INFINITY { exp(-self.rate * self.t) } else { f64::NAN }
     }
 }
 
 /// Prices both sides at every strike: `calls[i]`, `puts[i]` for `strikes[i]` and `sigmas[i]` (per √year).
 ///
 /// Elements outside the domain (see [`prices`]) and all elements for `T < 0`, NaN or infinite are NaN.
-pub fn price_strikes(
-    expiry: Expiry,
-    strikes: &[f64],
-    sigmas: &[f64],
-    calls: &mut [f64],
-    puts: &mut [f64],
-) {
+pub fn price_strikes(expiry: Expiry, strikes: &[f64], sigmas: &[f64], calls: &mut [f64], puts: &mut [f64]) {
     let (root_t, discount) = (expiry.root_t(), expiry.discount());
-    for ((&strike, &sigma), (call, put)) in strikes
-        .iter()
-        .zip(sigmas)
-        .zip(calls.iter_mut().zip(puts.iter_mut()))
+    for ((&strike, &sigma), (call, put)) in
+        strikes.iter().zip(sigmas).zip(calls.iter_mut().zip(puts.iter_mut()))
     {
         (*call, *put) = prices(expiry.forward, strike, sigma * root_t, discount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, repeatable};
+    use proptest::prelude::*;
+
+    #[test]
+    fn golden_prices_to_a_part_in_1e12() {
+        let mut checked = 0;
+        for [forward, strike, t, sigma, rate, call, put] in testing::black() {
+            let expiry = Expiry { forward, t, rate };
+            let computed = prices(forward, strike, sigma * expiry.root_t(), expiry.discount());
+            for (value, reference) in [(computed.0, call), (computed.1, put)] {
+                if reference > 1e-200 * forward {
+                    let error = (value / reference - 1.0).abs();
+                    assert!(error <= 1e-12, "{forward} {strike} {t} {sigma}: {value} {reference} {error:e}");
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 400);
+    }
+
+    #[test]
+    fn ends_of_the_domain() {
+        assert_eq!(prices(100.0, 90.0, 0.0, 0.5), (5.0, 0.0));
+        assert_eq!(prices(90.0, 100.0, 0.0, 1.0), (0.0, 10.0));
+        assert_eq!(prices(100.0, 90.0, f64::INFINITY, 1.0), (100.0, 90.0));
+        let (call, put) = prices(100.0, 100.0, 0.2, 1.0);
+        assert_eq!(call.to_bits(), put.to_bits());
+        for bad in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            assert!(prices(bad, 100.0, 0.2, 1.0).0.is_nan());
+            assert!(prices(100.0, bad, 0.2, 1.0).1.is_nan());
+            assert!(prices(100.0, 100.0, 0.2, bad).0.is_nan());
+        }
+        assert!(prices(100.0, 100.0, -0.1, 1.0).0.is_nan());
+        assert!(prices(100.0, 100.0, f64::NAN, 1.0).0.is_nan());
+    }
+
+    #[test]
+    fn absurd_numbers_stay_within_the_bounds() {
+        let numbers = [5e-324, 1e-300, 1e-9, 1.0, 1e9, 1e300, f64::MAX];
+        for forward in numbers {
+            for strike in numbers {
+                for s in numbers {
+                    let (call, put) = prices(forward, strike, s, 1.0);
+                    assert!(call >= 0.0 && call <= forward, "{forward} {strike} {s}: call {call}");
+                    assert!(put >= 0.0 && put <= strike, "{forward} {strike} {s}: put {put}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(repeatable(500))]
+
+        #[test]
+        fn the_three_forms_join(h in -12.0..0.0f64) {
+            for (t, other) in [(SMALL_T, SMALL_T.next_down()), (0.849_999 - h, 0.850_001 - h)] {
+                let value = |t: f64| out_of_the_money(h, t, 1.0, crate::math::exp(h * t));
+                prop_assert!((value(t) / value(other) - 1.0).abs() < 1e-4);
+            }
+            let (below, at) = (value_over_vega(h, SMALL_T.next_down()), value_over_vega(h, SMALL_T));
+            prop_assert!((below / at - 1.0).abs() < 5e-14);
+        }
+
+        #[test]
+        fn value_rises_with_volatility(x in -8.0..0.0f64, s in 1e-3..8.0f64) {
+            let bound = exp(0.5 * x);
+            let value = |s: f64| out_of_the_money(x / s, 0.5 * s, 1.0, bound);
+            prop_assert!(value(s) <= value(s * 1.0001));
+            prop_assert!(value(s) <= bound);
+        }
     }
 }

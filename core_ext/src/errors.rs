@@ -54,22 +54,11 @@ pub enum CoreError {
 impl fmt::Display for CoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LengthMismatch {
-                expected_name,
-                expected,
-                actual_name,
-                actual,
-            } => {
-                write!(
-                    f,
-                    "{actual_name} has shape ({actual},), but {expected_name} has shape ({expected},)"
-                )
+            Self::LengthMismatch { expected_name, expected, actual_name, actual } => {
+                write!(f, "{actual_name} has shape ({actual},), but {expected_name} has shape ({expected},)")
             }
             Self::BadStrike { index, value } => {
-                write!(
-                    f,
-                    "strikes must be finite and positive, but strike {index} is {value}"
-                )
+                write!(f, "strikes must be finite and positive, but strike {index} is {value}")
             }
             Self::StrikesNotAscending { index } => {
                 write!(
@@ -78,25 +67,16 @@ impl fmt::Display for CoreError {
                 )
             }
             Self::BadPrice { index, value } => {
-                write!(
-                    f,
-                    "prices must be finite and positive, but price {index} is {value}"
-                )
+                write!(f, "prices must be finite and positive, but price {index} is {value}")
             }
             Self::BadInterval { interval_ns } => {
                 write!(f, "interval_ns must be positive, but is {interval_ns}")
             }
             Self::TimeOutOfRange { index } => {
-                write!(
-                    f,
-                    "the bar of tick {index} would begin before the earliest representable time"
-                )
+                write!(f, "the bar of tick {index} would begin before the earliest representable time")
             }
             Self::ConflictingTick { index } => {
-                write!(
-                    f,
-                    "tick {index} repeats the time and order of another tick with a different price"
-                )
+                write!(f, "tick {index} repeats the time and order of another tick with a different price")
             }
         }
     }
@@ -117,12 +97,7 @@ pub fn same_length(
     if expected == actual {
         Ok(())
     } else {
-        Err(CoreError::LengthMismatch {
-            expected_name,
-            expected,
-            actual_name,
-            actual,
-        })
+        Err(CoreError::LengthMismatch { expected_name, expected, actual_name, actual })
     }
 }
 

@@ -1,13 +1,11 @@
-//! Option mathematics for `DeltaStream`: pure functions over slices and scalars, and their Python bindings in [`py`].
+//! Option mathematics for `DeltaStream`: pure functions over slices and scalars, and their Python bindings in `py`.
 //!
 //! Results depend on the inputs alone: no I/O, no clock, no randomness, no state, and no function whose last bits
 //! depend on the machine.
 // Counts of strikes and ticks are far below 2^52; exponents are cut and joined as bit patterns on purpose.
-#![allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+// A test that asks for one exact number means it.
+#![cfg_attr(test, allow(clippy::float_cmp))]
 
 pub mod bars;
 pub mod black;
@@ -18,7 +16,9 @@ pub mod iv;
 pub mod math;
 pub mod max_pain;
 pub mod normal;
-pub mod py;
+mod py;
+#[cfg(test)]
+mod testing;
 
 use pyo3::prelude::*;
 
@@ -38,9 +38,5 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
-    const build_profile: &str = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
+    const build_profile: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 }

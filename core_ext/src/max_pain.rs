@@ -22,22 +22,13 @@ pub struct MaxPain {
 
 impl MaxPain {
     /// Not computable.
-    pub const NAN: Self = Self {
-        lo: f64::NAN,
-        hi: f64::NAN,
-        point: f64::NAN,
-        pain: f64::NAN,
-    };
+    pub const NAN: Self = Self { lo: f64::NAN, hi: f64::NAN, point: f64::NAN, pain: f64::NAN };
 }
 
 /// Open interest as it counts: absent, negative and infinite values are none.
 #[inline]
 fn counted(oi: f64) -> f64 {
-    if oi > 0.0 && oi < f64::INFINITY {
-        oi
-    } else {
-        0.0
-    }
+    if oi > 0.0 && oi < f64::INFINITY { oi } else { 0.0 }
 }
 
 /// The interval of least pain and its point nearest `reference` (the lowest point where that is NaN).
@@ -66,17 +57,8 @@ pub fn max_pain(strikes: &[f64], call_oi: &[f64], put_oi: &[f64], reference: f64
         }
     }
     let (lo, hi) = (strikes[lo], strikes[hi]);
-    let point = if reference.is_nan() {
-        lo
-    } else {
-        reference.clamp(lo, hi)
-    };
-    MaxPain {
-        lo,
-        hi,
-        point,
-        pain: pain_at(point, strikes, call_oi, put_oi),
-    }
+    let point = if reference.is_nan() { lo } else { reference.clamp(lo, hi) };
+    MaxPain { lo, hi, point, pain: pain_at(point, strikes, call_oi, put_oi) }
 }
 
 /// `pain(x)`.
@@ -86,12 +68,83 @@ pub fn pain_at(x: f64, strikes: &[f64], call_oi: &[f64], put_oi: &[f64]) -> f64 
     strikes
         .iter()
         .zip(sides)
-        .map(|(&k, (&c, &p))| {
-            if x > k {
-                (x - k) * counted(c)
-            } else {
-                (k - x) * counted(p)
-            }
-        })
+        .map(|(&k, (&c, &p))| if x > k { (x - k) * counted(c) } else { (k - x) * counted(p) })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::repeatable;
+    use proptest::prelude::*;
+
+    const STRIKES: [f64; 4] = [90.0, 100.0, 110.0, 120.0];
+
+    #[test]
+    fn flat_stretch_and_its_nearest_point() {
+        let result = |spot| max_pain(&STRIKES, &[5.0, 5.0, 0.0, 0.0], &[0.0, 0.0, 5.0, 5.0], spot);
+        assert_eq!((result(105.0).lo, result(105.0).hi), (100.0, 110.0));
+        assert_eq!(result(105.0).point, 105.0);
+        assert_eq!(result(50.0).point, 100.0);
+        assert_eq!(result(500.0).point, 110.0);
+        assert_eq!(result(f64::NAN).point, 100.0);
+        assert_eq!(result(f64::INFINITY).point, 110.0);
+        assert_eq!(result(105.0).pain, 15.0 * 5.0 + 5.0 * 5.0 + 5.0 * 5.0 + 15.0 * 5.0);
+    }
+
+    #[test]
+    fn one_side_only_reaches_the_end() {
+        let none = [f64::NAN; 4];
+        let calls = max_pain(&STRIKES, &[0.0, 0.0, 1.0, 1.0], &none, 300.0);
+        assert_eq!((calls.lo, calls.hi, calls.pain), (90.0, 110.0, 0.0));
+        let puts = max_pain(&STRIKES, &none, &[1.0, 0.0, 0.0, 0.0], 300.0);
+        assert_eq!((puts.lo, puts.hi, puts.pain), (90.0, 120.0, 0.0));
+    }
+
+    #[test]
+    fn nothing_to_find() {
+        for oi in [0.0, f64::NAN, -3.0, f64::INFINITY] {
+            assert!(max_pain(&STRIKES, &[oi; 4], &[oi; 4], 100.0).lo.is_nan());
+        }
+        assert!(max_pain(&STRIKES, &[f64::MAX; 4], &[f64::MAX; 4], 100.0).pain.is_nan());
+        assert!(max_pain(&[], &[], &[], 100.0).lo.is_nan());
+        assert_eq!(
+            max_pain(&[7.0], &[1.0], &[2.0], 100.0),
+            MaxPain { lo: 7.0, hi: 7.0, point: 7.0, pain: 0.0 }
+        );
+    }
+
+    proptest! {
+        #![proptest_config(repeatable(500))]
+
+        /// Thirds of contracts do not sum exactly; in thirds the reference is exact.
+        #[test]
+        fn equals_brute_force(
+            gaps in prop::collection::vec(1u32..5, 1..40),
+            thirds in prop::collection::vec((0u32..4, 0u32..4), 40),
+        ) {
+            let mut level = 100;
+            let strikes: Vec<i64> = gaps.iter().map(|&g| { level += i64::from(g); level }).collect();
+            let oi = &thirds[..strikes.len()];
+            let pains: Vec<i64> = strikes.iter().map(|&x| {
+                strikes.iter().zip(oi)
+                    .map(|(&k, &(c, p))| i64::from(c) * (x - k).max(0) + i64::from(p) * (k - x).max(0))
+                    .sum()
+            }).collect();
+            let least = *pains.iter().min().unwrap_or(&0);
+            let lo = pains.iter().position(|&p| p == least).map(|i| strikes[i] as f64);
+            let hi = pains.iter().rposition(|&p| p == least).map(|i| strikes[i] as f64);
+
+            let levels: Vec<f64> = strikes.iter().map(|&k| k as f64).collect();
+            let calls: Vec<f64> = oi.iter().map(|&(c, _)| f64::from(c) / 3.0).collect();
+            let puts: Vec<f64> = oi.iter().map(|&(_, p)| f64::from(p) / 3.0).collect();
+            let found = max_pain(&levels, &calls, &puts, f64::NAN);
+            if oi.iter().all(|&(c, p)| c + p == 0) {
+                prop_assert!(found.lo.is_nan());
+            } else {
+                prop_assert_eq!((Some(found.lo), Some(found.hi)), (lo, hi));
+                prop_assert!((found.pain - least as f64 / 3.0).abs() <= 1e-9 * (1.0 + least as f64));
+            }
+        }
+    }
 }

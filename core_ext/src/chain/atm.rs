@@ -22,14 +22,7 @@ pub(super) fn straddle(chain: &Columns, i: Option<usize>) -> (f64, StraddleSourc
     let price = |side: &Side| {
         let mid = side.mid(i);
         if mid.is_nan() {
-            (
-                if is_level(side.last[i]) {
-                    side.last[i]
-                } else {
-                    f64::NAN
-                },
-                true,
-            )
+            (if is_level(side.last[i]) { side.last[i] } else { f64::NAN }, true)
         } else {
             (mid, false)
         }
@@ -48,25 +41,12 @@ pub(super) fn straddle(chain: &Columns, i: Option<usize>) -> (f64, StraddleSourc
 
 /// Volatility at the forward: linear in total variance over `ln(K/F)` between the nearest strikes on either side
 /// that have one; NaN where a side has none.
-pub(super) fn volatility(
-    strikes: &[f64],
-    forward: f64,
-    call_rows: &[f64],
-    put_rows: &[f64],
-) -> f64 {
+pub(super) fn volatility(strikes: &[f64], forward: f64, call_rows: &[f64], put_rows: &[f64]) -> f64 {
     let n = strikes.len();
     let at = |i: usize| {
-        let (own, other) = if strikes[i] < forward {
-            (put_rows, call_rows)
-        } else {
-            (call_rows, put_rows)
-        };
+        let (own, other) = if strikes[i] < forward { (put_rows, call_rows) } else { (call_rows, put_rows) };
         let iv = own[out::IV * n + i];
-        let iv = if iv.is_nan() {
-            other[out::IV * n + i]
-        } else {
-            iv
-        };
+        let iv = if iv.is_nan() { other[out::IV * n + i] } else { iv };
         (!iv.is_nan()).then_some((strikes[i], iv))
     };
     let split = strikes.partition_point(|&k| k < forward);

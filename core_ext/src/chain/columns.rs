@@ -45,11 +45,7 @@ impl<'a> Columns<'a> {
         assert_eq!(data.len(), ROWS * n, "23 rows of n");
         let (strikes, sides) = data.split_at(n);
         let (calls, puts) = sides.split_at(SIDE_ROWS * n);
-        Self {
-            strikes,
-            calls: Side::new(calls, n),
-            puts: Side::new(puts, n),
-        }
+        Self { strikes, calls: Side::new(calls, n), puts: Side::new(puts, n) }
     }
 
     /// Both mids at strike `i`, where both sides have a two-sided quote.
@@ -80,10 +76,6 @@ impl<'a> Side<'a> {
     #[inline]
     pub fn mid(&self, i: usize) -> f64 {
         let (bid, ask) = (self.bid[i], self.ask[i]);
-        if is_level(bid) && is_level(ask) && bid <= ask {
-            bid + 0.5 * (ask - bid)
-        } else {
-            f64::NAN
-        }
+        if is_level(bid) && is_level(ask) && bid <= ask { bid + 0.5 * (ask - bid) } else { f64::NAN }
     }
 }

@@ -33,11 +33,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    const NONE: Self = Self {
-        value: f64::NAN,
-        error: f64::NAN,
-        source: ForwardSource::None,
-    };
+    const NONE: Self = Self { value: f64::NAN, error: f64::NAN, source: ForwardSource::None };
 }
 
 /// Median of `K + exp(rT) (C - P)` over the 7 strikes nearest the spot (or future, or the median strike) whose
@@ -48,37 +44,20 @@ pub(super) fn forward(chain: &Columns, params: &Params, spot: f64, future: f64) 
     }
     let growth = exp(params.rate * params.t);
     let mut votes = [0.0; VOTES];
-    let count = collect(
-        chain,
-        reference(chain.strikes, spot, future),
-        growth,
-        &mut votes,
-    );
+    let count = collect(chain, reference(chain.strikes, spot, future), growth, &mut votes);
     if count > 0 {
         let value = median(&mut votes[..count]);
         if is_level(value) {
             for vote in &mut votes[..count] {
                 *vote = (*vote - value).abs();
             }
-            return Forward {
-                value,
-                error: median(&mut votes[..count]),
-                source: ForwardSource::Parity,
-            };
+            return Forward { value, error: median(&mut votes[..count]), source: ForwardSource::Parity };
         }
     }
     if is_level(future) {
-        Forward {
-            value: future,
-            error: f64::NAN,
-            source: ForwardSource::Future,
-        }
+        Forward { value: future, error: f64::NAN, source: ForwardSource::Future }
     } else if is_level(spot) {
-        Forward {
-            value: spot,
-            error: f64::NAN,
-            source: ForwardSource::Spot,
-        }
+        Forward { value: spot, error: f64::NAN, source: ForwardSource::Spot }
     } else {
         Forward::NONE
     }
@@ -92,11 +71,7 @@ fn reference(strikes: &[f64], spot: f64, future: f64) -> f64 {
         future
     } else {
         let n = strikes.len();
-        if n == 0 {
-            f64::NAN
-        } else {
-            0.5 * strikes[(n - 1) / 2] + 0.5 * strikes[n / 2]
-        }
+        if n == 0 { f64::NAN } else { 0.5 * strikes[(n - 1) / 2] + 0.5 * strikes[n / 2] }
     }
 }
 
@@ -110,8 +85,7 @@ fn collect(chain: &Columns, reference: f64, growth: f64, votes: &mut [f64; VOTES
     let mut count = 0;
     while count < VOTES && (below > 0 || above < strikes.len()) {
         let lower = above == strikes.len()
-            || below > 0
-                && (reference - strikes[below - 1]).abs() <= (strikes[above] - reference).abs();
+            || below > 0 && (reference - strikes[below - 1]).abs() <= (strikes[above] - reference).abs();
         let i = if lower {
             below -= 1;
             below

@@ -82,14 +82,7 @@ pub(super) fn totals(side: &Side, rows: &[f64]) -> Totals {
     let (volume, volume_count) = sum(side.volume.iter().copied().filter_map(quantity));
     let changes = &rows[out::OI_CHANGE * n..][..n];
     let (oi_change, oi_change_count) = sum(changes.iter().copied().filter(|c| !c.is_nan()));
-    Totals {
-        oi,
-        oi_count,
-        volume,
-        volume_count,
-        oi_change,
-        oi_change_count,
-    }
+    Totals { oi, oi_count, volume, volume_count, oi_change, oi_change_count }
 }
 
 fn sum(values: impl Iterator<Item = f64>) -> (f64, usize) {

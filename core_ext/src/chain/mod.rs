@@ -125,12 +125,7 @@ pub struct Summary {
 ///
 /// # Panics
 /// If the slices do not have these sizes.
-pub fn sweep(
-    data: &[f64],
-    n: usize,
-    params: &Params,
-    output: &mut [f64],
-) -> Result<Summary, CoreError> {
+pub fn sweep(data: &[f64], n: usize, params: &Params, output: &mut [f64]) -> Result<Summary, CoreError> {
     assert_eq!(output.len(), OUTPUT_ROWS * n, "22 rows of n");
     let chain = Columns::new(data, n);
     check_strikes(chain.strikes)?;
@@ -139,11 +134,7 @@ pub fn sweep(
     let future = level_or_nan(params.future);
 
     let forward = forward::forward(&chain, params, spot, future);
-    let expiry = Expiry {
-        forward: forward.value,
-        t: params.t,
-        rate: params.rate,
-    };
+    let expiry = Expiry { forward: forward.value, t: params.t, rate: params.rate };
     let (call_rows, put_rows) = output.split_at_mut(out::ROWS * n);
     volatility::fill(&chain, expiry, spot, call_rows, put_rows);
     interest::fill(&chain.calls, params, call_rows);
@@ -161,12 +152,7 @@ pub fn sweep(
         straddle,
         straddle_source,
         atm_iv: atm::volatility(chain.strikes, forward.value, call_rows, put_rows),
-        avg_iv: volatility::mean_out_of_the_money(
-            chain.strikes,
-            forward.value,
-            call_rows,
-            put_rows,
-        ),
+        avg_iv: volatility::mean_out_of_the_money(chain.strikes, forward.value, call_rows, put_rows),
         calls,
         puts,
         pcr_oi: ratio(puts.oi, calls.oi),
@@ -190,7 +176,7 @@ fn level_or_nan(value: f64) -> f64 {
 /// A quantity where it is there.
 #[inline]
 fn quantity(value: f64) -> Option<f64> {
-    (value >= 0.0 && value < f64::INFINITY).then_some(value)
+    (0.0..f64::INFINITY).contains(&value).then_some(value)
 }
 
 /// Index of the strike nearest `target`, the lower on a tie.

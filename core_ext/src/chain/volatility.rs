@@ -6,13 +6,7 @@ use crate::greeks::{Greeks, Market};
 use crate::iv::{Inverter, Status, common_status};
 
 /// Fills the volatility, status and Greek rows of both sides.
-pub(super) fn fill(
-    chain: &Columns,
-    expiry: Expiry,
-    spot: f64,
-    call_rows: &mut [f64],
-    put_rows: &mut [f64],
-) {
+pub(super) fn fill(chain: &Columns, expiry: Expiry, spot: f64, call_rows: &mut [f64], put_rows: &mut [f64]) {
     let n = chain.strikes.len();
     if let Some(status) = common_status(expiry) {
         for rows in [call_rows, put_rows] {
@@ -65,15 +59,9 @@ struct Pick {
 impl Pick {
     fn of(own: f64, status: Status, other: f64) -> Self {
         if own.is_nan() && !other.is_nan() {
-            Self {
-                sigma: other,
-                code: status as u8 + out::BORROWED,
-            }
+            Self { sigma: other, code: status as u8 + out::BORROWED }
         } else {
-            Self {
-                sigma: own,
-                code: status as u8,
-            }
+            Self { sigma: own, code: status as u8 }
         }
     }
 
@@ -87,10 +75,7 @@ impl Pick {
 
 /// Number of quotes of a side whose own mid volatility converged.
 pub(super) fn converged(rows: &[f64], n: usize) -> usize {
-    rows[out::IV * n..][..n]
-        .iter()
-        .filter(|iv| !iv.is_nan())
-        .count()
+    rows[out::IV * n..][..n].iter().filter(|iv| !iv.is_nan()).count()
 }
 
 /// Mean of the mid volatilities of puts below and calls at or above the forward; NaN where there is none.
@@ -103,11 +88,7 @@ pub(super) fn mean_out_of_the_money(
     let n = strikes.len();
     let (mut sum, mut count) = (0.0, 0.0);
     for (i, &strike) in strikes.iter().enumerate() {
-        let rows = if strike < forward {
-            put_rows
-        } else {
-            call_rows
-        };
+        let rows = if strike < forward { put_rows } else { call_rows };
         let iv = rows[out::IV * n + i];
         if !iv.is_nan() {
             sum += iv;

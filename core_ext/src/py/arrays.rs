@@ -1,8 +1,8 @@
-//! Arguments that are NumPy arrays, with errors that say what came instead.
+//! Arguments that are `NumPy` arrays, with errors that say what came instead.
 use numpy::ndarray::Array2;
 use numpy::{
-    Element, IntoPyArray, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray,
-    PyUntypedArray, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -18,15 +18,11 @@ fn owned<T: Element + Copy, D: numpy::ndarray::Dimension>(
 ) -> PyResult<(Vec<T>, Vec<usize>)> {
     let Ok(untyped) = value.cast::<PyUntypedArray>() else {
         let kind = value.get_type().name()?;
-        return Err(PyTypeError::new_err(format!(
-            "{name} must be a NumPy array of {dtype}, not {kind}"
-        )));
+        return Err(PyTypeError::new_err(format!("{name} must be a NumPy array of {dtype}, not {kind}")));
     };
     let found = untyped.dtype();
     if !found.is_equiv_to(&numpy::dtype::<T>(value.py())) {
-        return Err(PyTypeError::new_err(format!(
-            "{name} must have dtype {dtype}, not {found}"
-        )));
+        return Err(PyTypeError::new_err(format!("{name} must have dtype {dtype}, not {found}")));
     }
     let shape = untyped.shape().to_vec();
     if D::NDIM != Some(shape.len()) {
@@ -48,9 +44,7 @@ fn owned<T: Element + Copy, D: numpy::ndarray::Dimension>(
         .map_err(PyErr::from)?
         .try_readonly()
         .map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
-    let data = array
-        .as_slice()
-        .map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
+    let data = array.as_slice().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
     Ok((data.to_vec(), shape))
 }
 
@@ -65,11 +59,7 @@ pub(super) fn integers(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<i64
 }
 
 /// A float64 matrix of the given number of rows, row after row, and its number of columns.
-pub(super) fn matrix(
-    name: &str,
-    rows: usize,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<(Vec<f64>, usize)> {
+pub(super) fn matrix(name: &str, rows: usize, value: &Bound<'_, PyAny>) -> PyResult<(Vec<f64>, usize)> {
     let (data, shape) = owned::<f64, numpy::Ix2>(name, "float64", value)?;
     if shape[0] != rows {
         return Err(PyValueError::new_err(format!(
@@ -81,11 +71,7 @@ pub(super) fn matrix(
 }
 
 /// A new float64 matrix from its rows.
-pub(super) fn to_matrix(
-    py: Python<'_>,
-    data: Vec<f64>,
-    rows: usize,
-) -> PyResult<Bound<'_, PyArray2<f64>>> {
+pub(super) fn to_matrix(py: Python<'_>, data: Vec<f64>, rows: usize) -> PyResult<Bound<'_, PyArray2<f64>>> {
     let columns = data.len() / rows;
     let array = Array2::from_shape_vec((rows, columns), data)
         .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
@@ -96,13 +82,6 @@ pub(super) fn to_matrix(
 fn tuple(shape: &[usize]) -> String {
     match shape {
         [one] => format!("({one},)"),
-        _ => format!(
-            "({})",
-            shape
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+        _ => format!("({})", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
     }
 }

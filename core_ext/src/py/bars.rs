@@ -55,9 +55,7 @@ pub fn ohlc(
     let ts_ns = arrays::integers("ts_ns", ts_ns)?;
     let order = arrays::integers("order", order)?;
     let price = arrays::floats("price", price)?;
-    let bars = run(py, ts_ns.len(), || {
-        aggregate(&ts_ns, &order, &price, interval_ns)
-    })?;
+    let bars = run(py, ts_ns.len(), || aggregate(&ts_ns, &order, &price, interval_ns))?;
     Ok(Bars {
         start: column(py, &bars, |b| b.start),
         open: column(py, &bars, |b| b.open),

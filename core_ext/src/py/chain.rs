@@ -84,21 +84,11 @@ pub fn sweep<'py>(
     lot: f64,
 ) -> PyResult<(Bound<'py, PyArray2<f64>>, Summary)> {
     let (data, n) = arrays::matrix("columns", columns::ROWS, columns)?;
-    let params = Params {
-        spot,
-        future,
-        t,
-        rate,
-        tick_size,
-        lot,
-    };
+    let params = Params { spot, future, t, rate, tick_size, lot };
     let (output, summary) = run(py, n, || {
         let mut output = vec![0.0; OUTPUT_ROWS * n];
         let summary = chain::sweep(&data, n, &params, &mut output)?;
         Ok((output, summary))
     })?;
-    Ok((
-        arrays::to_matrix(py, output, OUTPUT_ROWS)?,
-        Summary(summary),
-    ))
+    Ok((arrays::to_matrix(py, output, OUTPUT_ROWS)?, Summary(summary)))
 }

@@ -1,4 +1,4 @@
-//! Python bindings: argument checks, NumPy views, release of the GIL, error mapping. No arithmetic.
+//! Python bindings: argument checks, `NumPy` views, release of the GIL, error mapping. No arithmetic.
 pub mod bars;
 pub mod chain;
 pub mod max_pain;
@@ -30,15 +30,9 @@ fn run<T: Send>(
     compute: impl FnOnce() -> Result<T, CoreError> + Send,
 ) -> PyResult<T> {
     let guarded = || catch_unwind(AssertUnwindSafe(compute));
-    let outcome = if elements >= DETACH_FROM {
-        py.detach(guarded)
-    } else {
-        guarded()
-    };
+    let outcome = if elements >= DETACH_FROM { py.detach(guarded) } else { guarded() };
     match outcome {
         Ok(result) => Ok(result?),
-        Err(_) => Err(PyRuntimeError::new_err(
-            "deltastream._core: internal error (a defect, please report)",
-        )),
+        Err(_) => Err(PyRuntimeError::new_err("deltastream._core: internal error (a defect, please report)")),
     }
 }

@@ -27,13 +27,7 @@ pub fn black76_price<'py>(
     let (calls, puts) = run(py, n, || {
         same_length("strikes", n, "sigmas", sigmas.len())?;
         let (mut calls, mut puts) = (vec![0.0; n], vec![0.0; n]);
-        price_strikes(
-            Expiry { forward, t, rate },
-            &strikes,
-            &sigmas,
-            &mut calls,
-            &mut puts,
-        );
+        price_strikes(Expiry { forward, t, rate }, &strikes, &sigmas, &mut calls, &mut puts);
         Ok((calls, puts))
     })?;
     Ok((calls.into_pyarray(py), puts.into_pyarray(py)))
@@ -61,10 +55,7 @@ pub fn black76_greeks<'py>(
         greeks_strikes(&market, &strikes, &sigmas, &mut calls, &mut puts);
         Ok((calls, puts))
     })?;
-    Ok((
-        arrays::to_matrix(py, calls, 5)?,
-        arrays::to_matrix(py, puts, 5)?,
-    ))
+    Ok((arrays::to_matrix(py, calls, 5)?, arrays::to_matrix(py, puts, 5)?))
 }
 
 /// Black-76 implied volatilities of one side, and what became of each price.
@@ -85,14 +76,7 @@ pub fn implied_volatility<'py>(
     let (sigmas, statuses) = run(py, n, || {
         same_length("strikes", n, "prices", prices.len())?;
         let (mut sigmas, mut statuses) = (vec![0.0; n], vec![0; n]);
-        implied_strikes(
-            Expiry { forward, t, rate },
-            &strikes,
-            &prices,
-            is_call,
-            &mut sigmas,
-            &mut statuses,
-        );
+        implied_strikes(Expiry { forward, t, rate }, &strikes, &prices, is_call, &mut sigmas, &mut statuses);
         Ok((sigmas, statuses))
     })?;
     Ok((sigmas.into_pyarray(py), statuses.into_pyarray(py)))
