@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from supervisors._errors import SupervisionError
+from supervisors._errors import StuckChild, SupervisionError
 from supervisors._mailbox import Mailbox
 from supervisors._spec import AnySpec, ChildSpec, Restart
 from supervisors._statistics import ChildState, ChildStatistics, ErrorRecord, ExitReason
@@ -46,7 +46,17 @@ class Incarnation:
     ``Cancelled`` that is not its own does.
     """
 
-    __slots__ = ("degraded", "done", "exit", "handshake", "number", "scope", "started_at", "stuck", "value")
+    __slots__ = (
+        "degraded",
+        "done",
+        "exit",
+        "handshake",
+        "number",
+        "scope",
+        "started_at",
+        "stuck_after",
+        "value",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -58,7 +68,8 @@ class Incarnation:
         self.started_at: float | None = None
         self.value: Any = None
         self.degraded: str | None = None
-        self.stuck = False
+        self.stuck_after: float | None = None
+        """Seconds for which it had been waited in vain when it was found to be stuck."""
 
     def started(self, value: Any = None) -> None:
         """Complete the handshake; what the service calls as ``task_status.started(value)``."""
@@ -137,6 +148,11 @@ class Child:
             return self.spec.shutdown
         return self.supervisor.patience if self.supervisor is not None else 0.0
 
+    @property
+    def running(self) -> bool:
+        """Whether it has an incarnation that is not known to be stuck."""
+        return self.incarnation is not None and self.incarnation.stuck_after is None
+
     def incarnate(self) -> Incarnation:
         """Begin the next incarnation; the previous one has ended."""
         if self.incarnation is not None:
@@ -169,6 +185,13 @@ class Child:
         self.last_exit = Exit(ExitReason.CRASHED)
         self.last_error = record
 
+    def stuck_error(self, cause: BaseException | None = None) -> StuckChild:
+        """Return the error that tells that its incarnation is stuck."""
+        waited = None if self.incarnation is None else self.incarnation.stuck_after
+        error = StuckChild(self.path, self.patience if waited is None else waited)
+        error.__cause__ = cause
+        return error
+
     def count_failure(self, now: float, reset_after: float) -> int:
         """Count a failure and return how many there were in a row; a healthy incarnation begins a new row."""
         if self.started_at is not None and now - self.started_at >= reset_after:
@@ -192,7 +215,7 @@ class Child:
         if life is None or exit_ is not None:
             crashed = exit_ is not None and exit_.reason is ExitReason.CRASHED
             return ChildState.FAILED if crashed else ChildState.STOPPED
-        if life.stuck:
+        if life.stuck_after is not None:
             return ChildState.STUCK
         if life.stopping or (self.supervisor is not None and self.supervisor.stopping):
             return ChildState.STOPPING

@@ -77,10 +77,9 @@ class Keeper:
         if life.started_at is not None:
             self._tell(child, EventKind.STARTED if life.number == 1 else EventKind.RESTARTED)
             return None
-        grace = child.patience
         ended = await self.halt(child) if life.exit is None else self._part(child)
         if ended is None:
-            return StuckChild(child.path, grace)
+            return child.stuck_error()
         if self._interrupted:
             return None
         if late:
@@ -92,30 +91,26 @@ class Keeper:
         self._tell(child, EventKind.START_FAILED, error=child.last_error)
         return error
 
-    async def halt(self, child: Child, grace: float | None = None) -> Exit | None:
-        """Ask a child to stop and wait for its end.
+    async def halt(self, child: Child) -> Exit | None:
+        """Stop a child, which has an incarnation; return how it ended, or ``None`` if it is stuck."""
+        grace = child.patience
+        if await self.ask(child, grace):
+            return self.collect(child)
+        self.mark_stuck(child, grace)
+        return None
 
-        Args:
-            child: It has an incarnation.
-            grace: Seconds to wait; what it is entitled to by default.
-
-        Returns:
-            How it ended, or ``None`` if it is stuck.
-        """
+    async def ask(self, child: Child, seconds: float) -> bool:
+        """Ask a child to stop and wait that long for its end; return whether it has ended."""
         child.restart_at = None
         life = child.ask_to_stop()
-        grace = child.patience if grace is None else grace
-        with trio.move_on_after(grace):
+        with trio.move_on_after(seconds):
             await life.done.wait()
-        if life.exit is None:
-            self.mark_stuck(child, grace)
-            return None
-        return self.collect(child)
+        return life.exit is not None
 
     def mark_stuck(self, child: Child, waited: float) -> None:
         """Record that a child goes on although it was asked to stop that many seconds ago."""
-        if child.incarnation is not None and not child.incarnation.stuck:
-            child.incarnation.stuck = True
+        if child.incarnation is not None and child.incarnation.stuck_after is None:
+            child.incarnation.stuck_after = waited
             self._tell(child, EventKind.STUCK, f"still running {waited:g} s after it was asked to stop")
 
     def collect(self, child: Child) -> Exit:

@@ -48,19 +48,14 @@ class Supervisor:
     """
 
     def __init__(
-        self,
-        spec: SupervisorSpec,
-        path: str,
-        number: int,
-        runtime: Runtime,
-        escalate: Callable[[StuckChild], None],
+        self, spec: SupervisorSpec, me: Child, runtime: Runtime, escalate: Callable[[StuckChild], None]
     ) -> None:
         self.spec = spec
-        self.path = path
-        self._number = number
+        self.path = me.path
+        self._me = me
         self._runtime = runtime
         self._escalate = escalate
-        self._children = [Child(child, f"{path}/{child.name}") for child in spec.children]
+        self._children = [Child(child, f"{me.path}/{child.name}") for child in spec.children]
         self._window = RestartWindow(spec.intensity)
         self._counted = 0
         self._inbox: deque[Callable[[Keeper], Awaitable[None]]] = deque()
@@ -69,8 +64,6 @@ class Supervisor:
         self._stop_at: float | None = None
         self._error: BaseException | None = None
         self._closed = False
-        self.finished = False
-        """Whether it stopped because its significant children had ended."""
 
     # What others may ask of it
 
@@ -85,7 +78,10 @@ class Supervisor:
         return self._budget() + _COLLECT
 
     def request_stop(self) -> None:
-        """Ask it to stop its children in reverse order and end; returns at once."""
+        """Ask it to stop its children in reverse order and return normally; returns at once.
+
+        A permanent one is then started again by its parent. To stop it for good, terminate it there.
+        """
         if self._stop_at is None:
             self._stop_at = trio.current_time()
             self._wake.set()
@@ -153,6 +149,10 @@ class Supervisor:
             SupervisorStopped: The supervisor is stopping.
         """
         await self._ask(partial(self._remove, name))
+
+    def statistics(self) -> ChildStatistics:
+        """Return a snapshot of it and of all below it."""
+        return self._me.statistics()
 
     def find(self, name: str) -> Child:
         """Return what it keeps of a child, for its own package.
@@ -276,7 +276,7 @@ class Supervisor:
             life.handshake.set()
             self._post(partial(self._on_stuck_below, child, life, error))
 
-        child.supervisor = Supervisor(child.spec, child.path, life.number, self._runtime, escalate)
+        child.supervisor = Supervisor(child.spec, child, self._runtime, escalate)
         return partial(child.supervisor.run, life)
 
     def _ended(self, child: Child, life: Incarnation) -> None:
@@ -293,7 +293,6 @@ class Supervisor:
         else:
             self._forget_temporary(child)
             if self._ends_with(child):
-                self.finished = True
                 self.request_stop()
 
     async def _on_stuck_below(
@@ -302,7 +301,7 @@ class Supervisor:
         if child.incarnation is not life or life.stopping:
             return
         if (ended := await keeper.halt(child)) is None:
-            self._end(_stuck(child, cause=error))
+            self._end(child.stuck_error(cause=error))
         else:
             await self._failed(keeper, child, ended.error)
 
@@ -331,7 +330,7 @@ class Supervisor:
         for sibling in reversed(group):
             if sibling.incarnation is not None:
                 if await keeper.halt(sibling) is None:
-                    return self._end(_stuck(sibling))
+                    return self._end(sibling.stuck_error())
                 self._forget_temporary(sibling)
         for sibling in group:
             sibling.restart_at = max(now + delay, sibling.restart_at or 0.0)
@@ -376,7 +375,7 @@ class Supervisor:
         if self._error is None or not isinstance(error, Exception):
             self._error = error
             record = ErrorRecord.of(error)
-            self._runtime.sink.emit(EventKind.GAVE_UP, self.path, self._number, error=record)
+            self._runtime.sink.emit(EventKind.GAVE_UP, self.path, self._me.incarnations, error=record)
         self.request_stop()
 
     def _budget(self) -> float:
@@ -388,26 +387,37 @@ class Supervisor:
         """Stop the children one at a time in reverse order; together, once the budget is spent."""
         self.request_stop()
         began = trio.current_time() if self._stop_at is None else self._stop_at
-        deadline = began + self._budget()
-        left = [child for child in reversed(self._children) if child.incarnation is not None]
+        deadline = began + (math.inf if self.spec.shutdown is None else self.spec.shutdown)
+        for child in self._children:
+            child.restart_at = None
+        left = [child for child in reversed(self._children) if child.running]
         while left and (remaining := deadline - trio.current_time()) > 0:
-            child = left.pop(0)
-            if child.incarnation is not None and not child.incarnation.stuck:
-                await keeper.halt(child, min(child.patience, remaining))
+            child = left[0]
+            if child.patience <= remaining:
+                await keeper.halt(child)
+                left.pop(0)
+            elif await keeper.ask(child, remaining):
+                keeper.collect(child)
+                left.pop(0)
+        await self._stop_together(left, keeper, began)
+        stuck = [child for child in self._children if child.incarnation is not None]
+        if stuck:
+            self._escalate(self._error if isinstance(self._error, StuckChild) else stuck[0].stuck_error())
+
+    async def _stop_together(self, left: list[Child], keeper: Keeper, began: float) -> None:
         for child in left:
             child.ask_to_stop()
+            if child.supervisor is not None:
+                child.supervisor.abort()
         with trio.move_on_after(_COLLECT):
             for child in left:
                 if child.incarnation is not None:
                     await child.incarnation.done.wait()
         for child in left:
-            if child.incarnation is not None and child.incarnation.exit is None:
+            if child.incarnation is not None and child.incarnation.exit is not None:
+                keeper.collect(child)
+            else:
                 keeper.mark_stuck(child, trio.current_time() - began)
-        stuck = [
-            child for child in self._children if child.incarnation is not None and child.incarnation.stuck
-        ]
-        if stuck:
-            self._escalate(self._error if isinstance(self._error, StuckChild) else _stuck(stuck[0]))
 
     # Requests
 
@@ -459,7 +469,7 @@ class Supervisor:
         if child.incarnation is None:
             return
         if await keeper.halt(child) is None:
-            raise _stuck(child)
+            raise child.stuck_error()
         self._forget_temporary(child)
 
     async def _remove(self, name: str, keeper: Keeper) -> None:
@@ -467,9 +477,3 @@ class Supervisor:
         if child.incarnation is not None:
             raise ChildRunning(child.path)
         self._forget(child)
-
-
-def _stuck(child: Child, cause: BaseException | None = None) -> StuckChild:
-    error = StuckChild(child.path, child.patience)
-    error.__cause__ = cause
-    return error

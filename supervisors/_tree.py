@@ -51,11 +51,10 @@ class Tree:
         self._life = self._root.incarnate()
         self._sink = EventSink(on_event)
         runtime = Runtime(rng, self._sink, self)
-        self._supervisor = Supervisor(spec, spec.name, 1, runtime, self._on_stuck)
+        self._supervisor = Supervisor(spec, self._root, runtime, self._on_stuck)
         self._root.supervisor = self._supervisor
         self._settled = trio.Event()
         self._exit: TreeExit | None = None
-        self._asked = False
         self._users = trio.CancelScope()
 
     @property
@@ -107,8 +106,8 @@ class Tree:
 
     def request_stop(self) -> None:
         """Ask for an ordered stop and return at once; what a child calls to end its own tree."""
-        self._asked = True
-        self._supervisor.request_stop()
+        if self._root.incarnation is not None:
+            self._root.ask_to_stop()
 
     async def stop(self) -> TreeExit:
         """Stop in order, wait for the end and return how it went.
@@ -120,7 +119,7 @@ class Tree:
 
     def cancel(self) -> None:
         """Cancel every child at once, without order, and return at once."""
-        self._asked = True
+        self.request_stop()
         self._supervisor.abort()
 
     async def wait(self) -> TreeExit:
@@ -141,7 +140,7 @@ class Tree:
             self._exit = exit_
             self._settled.set()
             self._life.handshake.set()
-            if exit_.error is not None and not self._asked:
+            if exit_.error is not None and not self._life.stopping:
                 self._users.cancel("the tree has ended with an error")
 
     async def _run(self) -> None:
@@ -163,7 +162,7 @@ class Tree:
         ended = self._root.reap()
         if ended.error is not None:
             self._settle(TreeExit(Outcome.GAVE_UP, ended.error))
-        elif ended.reason is ExitReason.NORMAL and self._supervisor.finished:
+        elif ended.reason is ExitReason.NORMAL:
             self._settle(TreeExit(Outcome.FINISHED))
         else:
             self._settle(TreeExit(Outcome.STOPPED))
