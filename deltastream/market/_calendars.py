@@ -139,10 +139,14 @@ class Calendar:
         moment = _EPOCH + dt.timedelta(microseconds=ts_ns // 1000)
         return moment.astimezone(self._zone).date()
 
+    def midnight(self, day: dt.date) -> int:
+        """The beginning of that date in exchange time, nanoseconds UTC."""
+        return self._at(day, dt.time())
+
     def regular_hours(self, day: dt.date) -> tuple[int, int]:
         """Open and close of a regular session on that date, whether or not it is a trading day."""
         if self.name == ALWAYS_OPEN:
-            return self._at(day, dt.time()), self._at(day + _DAY, dt.time())
+            return self.midnight(day), self.midnight(day + _DAY)
         row = next((row for row in self._hours if row["from"] <= day), self._hours[-1])
         return self._at(day, row["open"]), self._at(day, row["close"])
 
