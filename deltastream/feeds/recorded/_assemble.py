@@ -44,6 +44,7 @@ class FileFacts:
     """What holds for every chain of a file.
 
     Attributes:
+        tz: time zone of the exchange.
         ts_event: nanoseconds UTC; None where the file does not tell.
         spot: underlying's price; None where the file does not tell.
         oi_cadence: how often the source refreshes open interest.
@@ -52,6 +53,7 @@ class FileFacts:
 
     source: str
     format: FileFormat
+    tz: str
     digest: str
     ts_recv: int
     ts_event: int | None
@@ -133,6 +135,7 @@ class Assembly:
         return Recorded(
             source=facts.source,
             format=facts.format,
+            tz=facts.tz,
             digest=facts.digest,
             ts_event=facts.ts_event,
             chains=tuple(chains),

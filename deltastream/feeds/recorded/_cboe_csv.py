@@ -15,7 +15,7 @@ from typing import Final
 from deltastream.errors import FileRefused
 from deltastream.feeds.recorded._assemble import Assembly, FileFacts, Side
 from deltastream.feeds.recorded._cboe import contract, parse_option
-from deltastream.feeds.recorded._dates import read_date_line
+from deltastream.feeds.recorded._dates import NEW_YORK, read_date_line
 from deltastream.feeds.recorded._model import Recorded
 from deltastream.feeds.recorded._values import ABSENT, RowRefused, number, previous, shown
 
@@ -76,6 +76,7 @@ def read_cboe_table(source: str, text: str, *, digest: str, ts_recv: int) -> Rec
     facts = FileFacts(
         source=source,
         format="cboe_csv",
+        tz=NEW_YORK.key,
         digest=digest,
         ts_recv=ts_recv,
         ts_event=ts_event,

@@ -55,6 +55,7 @@ def read_cboe_json(source: str, document: Any, *, digest: str, ts_recv: int) -> 
     facts = FileFacts(
         source=source,
         format="cboe_json",
+        tz=NEW_YORK.key,
         digest=digest,
         ts_recv=ts_recv,
         ts_event=ts_event,

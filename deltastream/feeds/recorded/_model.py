@@ -39,6 +39,7 @@ class Recorded:
     Attributes:
         source: the file, as the caller named it.
         format: what the content turned out to be.
+        tz: time zone of the exchange it comes from.
         digest: first 16 hexadecimal digits of the SHA-256 of the file's (decompressed) bytes.
         ts_event: when the file says its data were taken, nanoseconds UTC; None where it does not tell.
         chains: one per (product, root, expiry) with at least one good row, by expiry, then root.
@@ -50,6 +51,7 @@ class Recorded:
 
     source: str
     format: FileFormat
+    tz: str
     digest: str
     ts_event: int | None
     chains: tuple[OptionChain, ...]

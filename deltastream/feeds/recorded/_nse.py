@@ -59,6 +59,7 @@ def read_nse(source: str, document: Any, *, digest: str, ts_recv: int) -> Record
     facts = FileFacts(
         source=source,
         format="nse_json",
+        tz=_INDIA.key,
         digest=digest,
         ts_recv=ts_recv,
         ts_event=ts_event,

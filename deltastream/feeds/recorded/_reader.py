@@ -14,6 +14,7 @@ from deltastream.feeds.recorded._file import decode_text, load
 from deltastream.feeds.recorded._model import Recorded
 from deltastream.feeds.recorded._nse import is_nse, nse_time, read_nse
 from deltastream.feeds.recorded._values import parse_json
+from deltastream.feeds.recording import is_recording
 
 __all__ = ["FORMATS", "Format", "peek", "read_bytes", "read_file"]
 
@@ -44,6 +45,8 @@ def read_file(path: str | os.PathLike[str], *, format: Format = "auto", ts_recv:
 def read_bytes(data: bytes, *, source: str, format: Format = "auto", ts_recv: int) -> Recorded:
     """As `read_file`, of a file's decompressed content; `source` names it in refusals."""
     digest = hashlib.sha256(data).hexdigest()[:16]
+    if is_recording(data):
+        raise FileRefused(source, "recording", "is a recording of DeltaStream's own: replay it instead")
     if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise FileRefused(source, "binary", "is not text")
     text = decode_text(data)
