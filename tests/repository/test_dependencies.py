@@ -95,7 +95,19 @@ def test_rust_licences_allow_redistribution(root: Path):
     if shutil.which("cargo") is None:
         pytest.skip("cargo is not on the path")
     listing = subprocess.run(
-        ["cargo", "tree", "--workspace", "--prefix", "none", "--format", "{p}|{l}", "--locked", "--offline"],
+        [
+            "cargo",
+            "tree",
+            "--workspace",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}|{l}",
+            "--locked",
+            "--offline",
+        ],
         cwd=root,
         capture_output=True,
         text=True,
