@@ -1,0 +1,338 @@
+"""The journal: every message and every group's position, in one SQLite file.
+
+Blocking; called in a worker thread, by one caller at a time. The writer owns the ends of the
+topics, so that sequence numbers are given inside the transaction that stores them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from deltastream.bus._schema import SEQ_BITS, connect, connect_reader, create, migrate
+from deltastream.errors import JournalError
+
+__all__ = [
+    "Appended",
+    "Batch",
+    "Frame",
+    "Journal",
+    "Outcome",
+    "Reader",
+    "Standing",
+    "StoredTopic",
+    "topic_of",
+]
+
+_SEQ_MASK: Final = (1 << SEQ_BITS) - 1
+_READ_BYTES: Final = 4 << 20
+
+_INSERT: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
+_ACK: Final = (
+    "INSERT INTO progress VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET acked = max(acked, excluded.acked)"
+)
+_KNOWN: Final = (
+    "SELECT wanted.key, message.id FROM json_each(?) AS wanted JOIN message"
+    " ON message.id >> 40 = json_extract(wanted.value, '$[0]')"
+    " AND message.key = json_extract(wanted.value, '$[1]')"
+)
+
+
+def topic_of(topic: int) -> tuple[int, int]:
+    """The range of rowids, first inclusive and last exclusive, of a topic's messages."""
+    return topic << SEQ_BITS, (topic + 1) << SEQ_BITS
+
+
+class Appended(NamedTuple):
+    """Where an entry stands; `new` is false where its key was known already."""
+
+    topic: int
+    seq: int
+    new: bool
+
+
+class Frame(NamedTuple):
+    """A message as the journal has it; `intact` is false where its bytes are not those written."""
+
+    seq: int
+    ts: int
+    frame: bytes
+    intact: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes into one transaction, in this order.
+
+    Attributes:
+        entries: (topic, key, frame) to append.
+        progress: last seq done, by (group, topic's number).
+        settled: ids of failures that are no more.
+        operations: whatever else, each given the connection.
+    """
+
+    ts: int
+    entries: list[tuple[str, str | None, bytes]] = field(default_factory=list)
+    progress: dict[tuple[str, int], int] = field(default_factory=dict)
+    settled: list[str] = field(default_factory=list)
+    operations: list[Callable[[sqlite3.Connection], Any]] = field(default_factory=list)
+
+
+class Outcome(NamedTuple):
+    """What a committed batch came to, in the order of its entries and operations."""
+
+    appended: list[Appended]
+    results: list[Any]
+
+
+@dataclass(slots=True)
+class StoredTopic:
+    """A topic's extent: messages `trimmed` + 1 to `last`, whose frames take `total` - `base` bytes."""
+
+    number: int
+    name: str
+    trimmed: int
+    last: int
+    base: int
+    total: int
+    first_ts: int | None
+    last_ts: int | None
+
+
+class Standing(NamedTuple):
+    """Where the groups stand, as the journal tells at opening.
+
+    Attributes:
+        subscriptions: (group, pattern).
+        progress: (group, topic, acked, lost).
+        failures: (id, group, topic, epoch, seq, attempts, due in nanoseconds UTC or None).
+        lineage: last seq by earlier epoch and topic.
+    """
+
+    subscriptions: list[tuple[str, str]]
+    progress: list[tuple[str, str, int, int]]
+    failures: list[tuple[str, str, str, str, int, int, int | None]]
+    lineage: dict[tuple[str, str], int]
+
+
+class Journal:
+    """The one writer.
+
+    Args:
+        path: the file; created with its tables where there is none.
+        durability: see `BusSettings`.
+        new_epoch: names the first epoch of a new journal.
+
+    Raises:
+        JournalError: it cannot be opened; the text says why.
+        sqlite3.DatabaseError: it is damaged.
+    """
+
+    def __init__(
+        self, path: Path, durability: Literal["process", "power"], new_epoch: Callable[[], str]
+    ) -> None:
+        self.path = path
+        try:
+            self.db = connect(path, durability)
+        except sqlite3.OperationalError as error:
+            raise JournalError(f"The journal {path} cannot be opened: {error}.") from error
+        try:
+            self._prepare(new_epoch)
+            self.epoch = str(self.db.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()[0])
+            self.topics = {topic.name: topic for topic in _stored_topics(self.db)}
+        except BaseException:
+            self.db.close()
+            raise
+        self._next_topic = max((topic.number for topic in self.topics.values()), default=0) + 1
+
+    def _prepare(self, new_epoch: Callable[[], str]) -> None:
+        try:
+            if self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                create(self.db, new_epoch())
+            migrate(self.db)
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+
+    def commit(self, batch: Batch) -> Outcome:
+        """Store a batch, whole or not at all.
+
+        Raises:
+            sqlite3.OperationalError: not now (full disk, lock, input or output error).
+            sqlite3.DatabaseError: the file is damaged.
+        """
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            appended, touched = self._append(batch)
+            if batch.progress:
+                db.executemany(_ACK, [(*where, seq) for where, seq in batch.progress.items()])
+            if batch.settled:
+                db.executemany("DELETE FROM failure WHERE id = ?", [(id_,) for id_ in batch.settled])
+            results = [operation(db) for operation in batch.operations]
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        for topic in touched.values():
+            self.topics[topic.name] = topic
+            self._next_topic = max(self._next_topic, topic.number + 1)
+        return Outcome(appended, results)
+
+    def _append(self, batch: Batch) -> tuple[list[Appended], dict[str, StoredTopic]]:
+        known = self._known(batch.entries)
+        touched: dict[str, StoredTopic] = {}
+        appended: list[Appended] = []
+        rows = []
+        for name, key, frame in batch.entries:
+            topic = touched.get(name)
+            if topic is None:
+                topic = touched[name] = self._end(name, touched)
+            if key is not None:
+                seq = known.get((topic.number, key))
+                if seq is not None:
+                    appended.append(Appended(topic.number, seq, False))
+                    continue
+                known[topic.number, key] = topic.last + 1
+            topic.last += 1
+            topic.total += len(frame)
+            topic.last_ts = batch.ts
+            rowid = topic.number << SEQ_BITS | topic.last
+            rows.append((rowid, key, batch.ts, topic.total, zlib.crc32(frame), frame))
+            appended.append(Appended(topic.number, topic.last, True))
+        if rows:
+            self.db.executemany(_INSERT, rows)
+        return appended, touched
+
+    def _end(self, name: str, touched: dict[str, StoredTopic]) -> StoredTopic:
+        """A copy of the topic's extent to advance; the topic is created where there is none."""
+        topic = self.topics.get(name)
+        if topic is not None:
+            return StoredTopic(
+                topic.number,
+                name,
+                topic.trimmed,
+                topic.last,
+                topic.base,
+                topic.total,
+                topic.first_ts,
+                topic.last_ts,
+            )
+        number = max((t.number + 1 for t in touched.values()), default=0)
+        number = max(number, self._next_topic)
+        self.db.execute("INSERT INTO topic VALUES (?, ?, 0)", (number, name))
+        return StoredTopic(number, name, 0, 0, 0, 0, None, None)
+
+    def _known(self, entries: Sequence[tuple[str, str | None, bytes]]) -> dict[tuple[int, str], int]:
+        wanted = [
+            (topic.number, key)
+            for name, key, _ in entries
+            if key is not None and (topic := self.topics.get(name)) is not None
+        ]
+        if not wanted:
+            return {}
+        rows = self.db.execute(_KNOWN, (json.dumps(wanted),)).fetchall()
+        return {wanted[place]: rowid & _SEQ_MASK for place, rowid in rows}
+
+    def standing(self) -> Standing:
+        """Where the groups stand."""
+        named = "JOIN topic ON topic.id = topic"
+        return Standing(
+            self.db.execute("SELECT consumer, pattern FROM subscription ORDER BY 1, 2").fetchall(),
+            self.db.execute(f"SELECT consumer, name, acked, lost FROM progress {named}").fetchall(),
+            self.db.execute(
+                "SELECT failure.id, consumer, name, epoch, seq, attempts, due"
+                f" FROM failure {named} ORDER BY number"
+            ).fetchall(),
+            {
+                (epoch, name): last
+                for epoch, name, last in self.db.execute(f"SELECT epoch, name, last FROM lineage {named}")
+            },
+        )
+
+    def close(self) -> None:
+        """Close the connection; the last one to close writes the log back into the file."""
+        self.db.close()
+
+
+class Reader:
+    """Reads beside the writer, on a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = connect_reader(path)
+
+    def frames(self, topic: int, after: int, limit: int) -> list[Frame]:
+        """Up to `limit` messages of a topic with seq > `after`, or fewer that exceed 4 MiB together."""
+        first, end = topic_of(topic)
+        rows = self.db.execute(
+            "SELECT id, ts, crc, frame FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            (first + after, end, limit),
+        )
+        try:
+            return _within(rows)
+        finally:
+            rows.close()
+
+    def newest(self, topic: int, limit: int) -> list[Frame]:
+        """The last `limit` messages of a topic, oldest first."""
+        first, end = topic_of(topic)
+        rows = self.db.execute(
+            "SELECT id, ts, crc, frame FROM message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?",
+            (first, end, limit),
+        ).fetchall()
+        return [_frame(row) for row in reversed(rows)]
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a small query."""
+        return self.db.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+
+def _frame(row: tuple[int, int, int, bytes]) -> Frame:
+    rowid, ts, crc, frame = row
+    return Frame(rowid & _SEQ_MASK, ts, frame, zlib.crc32(frame) == crc)
+
+
+def _within(rows: Iterable[tuple[int, int, int, bytes]]) -> list[Frame]:
+    frames: list[Frame] = []
+    size = 0
+    for row in rows:
+        frames.append(_frame(row))
+        size += len(row[3])
+        if size >= _READ_BYTES:
+            break
+    return frames
+
+
+def _stored_topics(db: sqlite3.Connection) -> list[StoredTopic]:
+    topics = []
+    end = "SELECT id, ts, total, length(frame) FROM message WHERE id > ? AND id < ? ORDER BY id {} LIMIT 1"
+    for number, name, trimmed in db.execute("SELECT id, name, trimmed FROM topic ORDER BY id").fetchall():
+        first = db.execute(end.format("ASC"), topic_of(number)).fetchone()
+        last = db.execute(end.format("DESC"), topic_of(number)).fetchone()
+        if first is None:
+            topics.append(StoredTopic(number, name, trimmed, trimmed, 0, 0, None, None))
+        else:
+            topics.append(
+                StoredTopic(
+                    number,
+                    name,
+                    trimmed,
+                    last[0] & _SEQ_MASK,
+                    first[2] - first[3],
+                    last[2],
+                    first[1],
+                    last[1],
+                )
+            )
+    return topics
