@@ -44,9 +44,11 @@ class Packer:
         """The message as a blob.
 
         Raises:
-            ValueError: its columns are not of the right type or shape, or it is too large.
+            TypeError, ValueError: its columns are not of the right type or shape, or it is too large.
+            MessageDecodeError: its fields are not of the right type, so it could not be read again.
         """
         frame = encode(message)
+        decode(frame)
         if len(frame) > _MOST_BYTES:
             raise ValueError(f"{len(frame)} bytes are more than the {_MOST_BYTES} that fit")
         start = _matrix_start(frame)

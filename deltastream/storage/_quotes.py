@@ -36,9 +36,11 @@ _FIELDS: Final = (
 )
 """Field of the quote, column of the chain."""
 
-_IV_STATUS: Final = dict(enumerate(IV_STATUS))
-_BUILDUP: Final = dict(enumerate(BUILDUP))
-_OTHER_SIDE: Final = 16  # added to iv_status, see `messages.IV_STATUS`
+_OTHER_SIDE: Final = 16  # added to a status, see `messages.IV_STATUS`
+_IV_STATUS: Final[dict[float, str]] = {
+    code + mark: name for mark in (0, _OTHER_SIDE) for code, name in enumerate(IV_STATUS)
+}
+_BUILDUP: Final[dict[float, str]] = dict(enumerate(BUILDUP))
 
 
 def quote_of(chain: EnrichedChain, strike: float, side: OptionSide) -> OptionQuote | None:
@@ -67,7 +69,7 @@ def quote_of(chain: EnrichedChain, strike: float, side: OptionSide) -> OptionQuo
         oi_unit=chain.oi_unit,
         volume_unit=chain.volume_unit,
         last_trade_us=None if last_trade is None else int(last_trade),
-        iv_status=None if status is None else _IV_STATUS.get(status % _OTHER_SIDE),
+        iv_status=None if status is None else _IV_STATUS.get(status),
         buildup=None if buildup is None else _BUILDUP.get(buildup),
         **numbers,
     )

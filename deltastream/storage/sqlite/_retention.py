@@ -105,5 +105,6 @@ def shrink(connection: sqlite3.Connection, limit: int) -> bool:
     excess = min(pages - limit // size, free, _PAGES_PER_STEP)
     if excess <= 0:
         return False
-    connection.execute(f"PRAGMA incremental_vacuum({excess})").fetchall()
+    # one row per page and no column: `execute` would stop after the first
+    connection.executescript(f"PRAGMA incremental_vacuum({excess})")
     return bool(excess == _PAGES_PER_STEP)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import math
 import sqlite3
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from deltastream.bus.protocol import Record
-from deltastream.errors import StoreError
+from deltastream.errors import MessageDecodeError, StoreError
 from deltastream.messages import EnrichedChain, MarketStatus, UnderlyingTick, VolatilitySurface
 from deltastream.storage._blobs import Packer
 from deltastream.storage.protocol import METRICS
@@ -21,6 +22,18 @@ __all__ = ["INSERT_METRICS", "INSERT_TICK", "Writer", "metrics_of"]
 
 INSERT_TICK: Final = "INSERT INTO ticks VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_METRICS: Final = f"INSERT INTO metrics VALUES (?, ?, ?{', ?' * len(METRICS)})"
+
+_REFUSALS: Final = (
+    MessageDecodeError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    AttributeError,
+    RecursionError,
+    struct.error,
+    sqlite3.IntegrityError,
+)
+"""What a message that is not what its type says can make happen on the way into a row."""
 
 _SPAN: Final = """
 UPDATE products SET first_ts = min(coalesce(first_ts, :first), :first),
@@ -127,7 +140,7 @@ class Writer:
             raise _refusal(record, f"a store does not keep a {type(message).__name__}")
         try:
             store(message, ordinal)
-        except (TypeError, ValueError, OverflowError, AttributeError, sqlite3.IntegrityError) as error:
+        except _REFUSALS as error:
             raise _refusal(record, str(error)) from error
 
     def _tick(self, tick: UnderlyingTick, ordinal: int) -> None:
@@ -169,6 +182,8 @@ class Writer:
         )
 
     def _product(self, symbol: str, ts_event: int | None = None) -> int:
+        if not isinstance(symbol, str):
+            raise TypeError(f"product {symbol!r} is not text")
         product = self._products.get(symbol)
         if product is None:
             self.connection.execute("INSERT OR IGNORE INTO products (symbol) VALUES (?)", (symbol,))
