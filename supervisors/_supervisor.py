@@ -234,8 +234,9 @@ class Supervisor:
             if error is not None:
                 self._error = error
                 self.request_stop()
-            if self.stopping:
                 return False
+            if child.incarnation is None:
+                return False  # interrupted
         return True
 
     async def _serve(self, keeper: Keeper) -> None:
