@@ -71,8 +71,9 @@ bench: setup ## measure: each prints its machine, its command and its table
 tables: setup ## write the dated market tables anew
 	$(BIN)/uv run --python $(BIN)/python deploy/make_tables.py
 
-lock: setup ## resolve the dependencies anew: requirements.lock and the tutorial's
+lock: setup ## resolve the dependencies anew: requirements.lock and its two siblings
 	$(call compile,pyproject.toml --all-extras --group dev,requirements.lock)
+	$(call compile,pyproject.toml --all-extras --constraint requirements.lock,deploy/runtime.lock)
 	$(call compile,--group tutorial,benches/tutorial/requirements.lock)
 
 wheel: setup ## build the wheel into dist/

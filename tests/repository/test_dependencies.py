@@ -134,7 +134,7 @@ def test_expressions(expression: str, allowed: bool):
     assert is_allowed(expression) is allowed
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "benches/tutorial/requirements.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/runtime.lock", "benches/tutorial/requirements.lock"])
 def test_locks_are_pinned_with_hashes(lock: str, root: Path):
     found = pins(root / lock)
     assert len(found) > 10
@@ -151,6 +151,12 @@ def test_the_lock_fits_what_is_asked_for(root: Path):
         version, _ = found[canonicalize_name(requirement.name)]
         assert version in requirement.specifier, requirement
         assert metadata.version(requirement.name) == version, requirement
+
+
+def test_what_is_deployed_is_what_was_tested(root: Path):
+    tested, deployed = pins(root / "requirements.lock"), pins(root / "deploy" / "runtime.lock")
+    assert "pytest" not in deployed
+    assert deployed.items() <= tested.items()
 
 
 def test_every_dependency_has_its_reason(root: Path):
