@@ -226,7 +226,8 @@ def sweep(
     crossed.
 
     The forward is the median of ``K + exp(r T) (C - P)`` over mids at the 7 strikes nearest the spot (else
-    the future, else the median strike) where both sides have one; else the future, else the spot.
+    the future, else the median strike) where both sides have one; where there is none, or it is not positive,
+    the future; else the spot.
 
     Args:
         columns: ``float64[23, n]``: row 0 strikes, finite, positive, strictly ascending; rows 1-11 the calls,

@@ -193,3 +193,47 @@ fn nearest(strikes: &[f64], target: f64) -> Option<usize> {
     }
     Some(above)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARAMS: Params =
+        Params { spot: 105.0, future: f64::NAN, t: 0.1, rate: 0.0, tick_size: 0.05, lot: 1.0 };
+
+    #[test]
+    fn nearest_strike() {
+        let strikes = [90.0, 100.0, 110.0];
+        for (target, index) in [(-1.0, 0), (95.0, 0), (95.1, 1), (100.0, 1), (105.0, 1), (1e9, 2)] {
+            assert_eq!(nearest(&strikes, target), Some(index), "{target}");
+        }
+        assert_eq!(nearest(&strikes, f64::NAN), None);
+        assert_eq!(nearest(&[], 1.0), None);
+    }
+
+    #[test]
+    fn parity_of_one_strike() {
+        let mut data = [f64::NAN; columns::ROWS];
+        data[0] = 100.0;
+        (data[1], data[3], data[12], data[14]) = (7.0, 7.0, 2.0, 2.0);
+        let mut output = [0.0; OUTPUT_ROWS];
+        let summary = sweep(&data, 1, &PARAMS, &mut output);
+        assert_eq!(
+            summary.map(|s| (s.forward.value, s.forward.error, s.straddle, s.two_sided, s.converged)),
+            Ok((105.0, 0.0, 9.0, 1, 2))
+        );
+        let (call, put) = (output[out::IV], output[out::ROWS + out::IV]);
+        assert!((call / put - 1.0).abs() < 1e-14, "{call} {put}");
+        assert_eq!(output[out::BID_IV].to_bits(), call.to_bits());
+    }
+
+    #[test]
+    fn strikes_must_ascend() {
+        let mut data = [1.0; columns::ROWS * 2];
+        let mut output = [0.0; OUTPUT_ROWS * 2];
+        let error = sweep(&data, 2, &PARAMS, &mut output);
+        assert_eq!(error, Err(CoreError::StrikesNotAscending { index: 1 }));
+        data[1] = f64::NAN;
+        assert!(matches!(sweep(&data, 2, &PARAMS, &mut output), Err(CoreError::BadStrike { index: 1, .. })));
+    }
+}

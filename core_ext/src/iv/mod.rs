@@ -85,8 +85,9 @@ impl Inverter {
         if normalised < f64::MIN_POSITIVE {
             return (f64::NAN, Status::NotEnoughPrecision);
         }
-        match self.curve.total_sd(normalised) {
-            Some(s) => (s / self.root_t, Status::Converged),
+        // Where σ itself would be no finite positive number, the search has found nothing to publish.
+        match self.curve.total_sd(normalised).map(|s| s / self.root_t).filter(|&sigma| is_level(sigma)) {
+            Some(sigma) => (sigma, Status::Converged),
             None => (f64::NAN, Status::NotEnoughPrecision),
         }
     }
