@@ -134,7 +134,9 @@ def test_expressions(expression: str, allowed: bool):
     assert is_allowed(expression) is allowed
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/runtime.lock", "benches/tutorial/requirements.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "deploy/runtime.lock", "benches/tutorial/requirements.lock"]
+)
 def test_locks_are_pinned_with_hashes(lock: str, root: Path):
     found = pins(root / lock)
     assert len(found) > 10

@@ -30,9 +30,12 @@ def shown(modules) -> dict[str, Any]:
 
 
 def public_methods(cls: type) -> Iterator[tuple[str, Any]]:
+    """Methods and properties of its own; not the properties of a protocol, which are typed names."""
     for name, member in vars(cls).items():
         plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if not name.startswith("_") and (inspect.isfunction(plain) or isinstance(plain, property)):
+        if not name.startswith("_") and (
+            inspect.isfunction(plain) or (isinstance(plain, property) and not is_protocol(cls))
+        ):
             yield name, plain
 
 
@@ -40,11 +43,25 @@ def is_protocol(cls: Any) -> bool:
     return bool(getattr(cls, "_is_protocol", False))
 
 
+def description(name: str, cls: type, promises: list[type]) -> str:
+    """What is said of a method or property, with what its class and protocols say of cancellation."""
+    classes = [cls, *promises]
+    texts = [inspect.getdoc(getattr(c, name)) for c in classes if hasattr(c, name)]
+    said = next((text for text in texts if text), "")
+    return said and "\n".join([said, *(line for c in classes if (line := cancellation(c)))])
+
+
+def cancellation(cls: type) -> str:
+    """The line of a class's docstring that holds for all its methods, if there is one."""
+    lines = (cls.__doc__ or "").splitlines()
+    return next((line for line in lines if line.strip().startswith("Cancellation:")), "")
+
+
 @pytest.fixture(scope="session")
 def described(shown) -> dict[str, tuple[Any, str]]:
     """Dotted name → what it is and its description.
 
-    A method may leave its description to a base class, or to a protocol that its class implements.
+    A method may leave its description to a base class or to a protocol that its class implements.
     """
     protocols = [thing for thing in shown.values() if is_protocol(thing)]
     found = {}
@@ -58,9 +75,7 @@ def described(shown) -> dict[str, tuple[Any, str]]:
             if (names := dict(public_methods(protocol))) and all(hasattr(thing, name) for name in names)
         ]
         for name, method in public_methods(thing):
-            candidates = [getattr(thing, name), *(getattr(p, name) for p in promises if hasattr(p, name))]
-            texts = [method.__doc__, *(inspect.getdoc(candidate) for candidate in candidates)]
-            found[f"{path}.{name}"] = (method, next((text for text in texts if text), ""))
+            found[f"{path}.{name}"] = (method, description(name, thing, promises))
     return found
 
 
