@@ -7,7 +7,7 @@ may be used, and why a number is not there.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -32,7 +32,7 @@ _INHERITED: Final = tuple(
     name for name in OptionChain.__struct_fields__ if name not in {"v", "columns", "flags", "ts_recv"}
 )
 
-Metrics = dict[str, float | tuple[float, float] | None]
+Metrics = dict[str, Any]
 
 
 def enrich(

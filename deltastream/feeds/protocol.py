@@ -61,8 +61,10 @@ class Provider(Protocol):
             product is stale; None where silence means nothing (recorded files).
     """
 
-    name: str
-    silent_after_s: float | None
+    @property
+    def name(self) -> str: ...
+    @property
+    def silent_after_s(self) -> float | None: ...
 
     def stream(self) -> AbstractAsyncContextManager[AsyncIterator[Delivered | Refusal]]:
         """Open the source and iterate over what it gives, ending when it is exhausted.

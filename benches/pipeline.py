@@ -1,0 +1,287 @@
+"""The whole pipeline under load: generate, append, enrich, append, store; latency and throughput.
+
+One process, one host, the real journal and store in a temporary directory. The synthetic feed in
+load mode stamps each chain (`ts_event`) before it is appended; another task follows the enriched
+topics and reads the stamp when the enriched chain has been committed. Stored means that the
+store's transaction has committed.
+
+    python benches/pipeline.py              unloaded, then 600 chains/s for 60 s, then the tutorial's design
+    python benches/pipeline.py --ladder     the highest rate that holds, besides
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import trio
+from _machine import machine, percentiles, table
+
+from deltastream.bus import Gap, Record
+from deltastream.host.config import Flag, load
+from deltastream.host.tree import Host, caught_up
+from deltastream.messages import EnrichedChain, OptionChain
+from deltastream.seams import Seams
+from deltastream.storage import SqliteRepository
+
+TUTORIAL = Path(__file__).parent / "tutorial" / "run.py"
+WARM_UP_S = 2.0
+LADDER = (300, 600, 800, 1000, 1250, 1500, 2000)
+QUOTES = ("call_bid", "call_ask", "put_bid", "put_ask")
+
+
+@dataclass
+class Latencies:
+    """Seconds from the stamp until enriched and until stored, of chains after the warm-up."""
+
+    since: int
+    enriched: list[float] = field(default_factory=list)
+    stored: list[float] = field(default_factory=list)
+    changed: list[float] = field(default_factory=list)
+
+    def note(self, into: list[float], now: int, records: Sequence[Record | Gap]) -> None:
+        for record in records:
+            if isinstance(record, Gap):
+                raise SystemExit(f"{record} while measuring")
+            if isinstance(record.message, EnrichedChain) and record.message.ts_event > self.since:
+                into.append((now - record.message.ts_event) / 1e9)
+
+
+class MeasuredStore(SqliteRepository):
+    """The store, telling when each transaction has committed."""
+
+    latencies: Latencies
+
+    async def apply(self, group: str, records: Sequence[Record]) -> int:
+        new = await super().apply(group, records)
+        self.latencies.note(self.latencies.stored, self._seams.clock.now_ns(), records)
+        return new
+
+
+class MeasuredHost(Host):
+    """The host with a measured store."""
+
+    def make_store(self) -> SqliteRepository:
+        return MeasuredStore(self.data_dir.store, self.settings.store, self.seams)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run. Latencies in seconds."""
+
+    rate: float
+    seconds: float
+    accepted: int
+    enriched: int
+    stored: int
+    lost: int
+    dead: int
+    changed_quotes: float
+    cpu_s: float
+    lag_p99: float
+    enriched_p50: float
+    enriched_p99: float
+    stored_p50: float
+    stored_p99: float
+    drain_s: float
+
+    @property
+    def complete(self) -> bool:
+        """Every chain that was accepted was enriched and stored, at the rate asked for."""
+        whole = self.accepted == self.enriched == self.stored and self.lost == self.dead == 0
+        return whole and self.accepted >= 0.99 * self.rate * self.seconds
+
+    @property
+    def holds(self) -> bool:
+        return self.complete and self.enriched_p50 <= 2e-3 and self.enriched_p99 <= 15e-3
+
+
+async def run_once(rate: float, seconds: float, strikes: int) -> Result:
+    """One host at one rate, in a directory of its own, until everything has taken effect."""
+    with tempfile.TemporaryDirectory(prefix="deltastream-bench-") as directory:
+        flags = {
+            "data_dir": directory,
+            "log.level": "error",
+            "synthetic.load_chains_per_s": rate,
+            "synthetic.strikes": strikes,
+        }
+        configuration = load(
+            flags=tuple(Flag("--bench", k, v, lax=False) for k, v in flags.items()), environ={}
+        )
+        seams = Seams.system()
+        host = MeasuredHost(configuration.settings, seams)
+        latencies = Latencies(since=seams.clock.now_ns() + int(WARM_UP_S * 1e9))
+        host.store.latencies = latencies
+        async with trio.open_nursery() as nursery:
+            await nursery.start(host.run)
+            await nursery.start(follow_enriched, host, latencies)
+            await nursery.start(follow_market, host, latencies)
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            await trio.sleep(WARM_UP_S + seconds)
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            lag = host.loop_lag().p99
+            await host.tree.supervisor("host/pipeline").terminate_child("feed")
+            stopped_at = trio.current_time()
+            with trio.fail_after(60):
+                while not await caught_up(host.bus):  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+            drained_s = trio.current_time() - stopped_at
+            bus = await host.bus.statistics()
+            stored = await stored_chains(host)
+            host.request_stop("measured")
+            nursery.cancel_scope.cancel("measured")
+    counts = {
+        kind: sum(t.last_seq for t in bus.topics if t.topic.startswith(f"{kind}.chain."))
+        for kind in ("market", "enriched")
+    }
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    enriched, stored_at = percentiles(latencies.enriched), percentiles(latencies.stored)
+    return Result(
+        rate=rate,
+        seconds=seconds + WARM_UP_S,
+        accepted=counts["market"],
+        enriched=counts["enriched"],
+        stored=stored,
+        lost=sum(group.lost for group in bus.groups),
+        dead=sum(group.dead for group in bus.groups),
+        changed_quotes=float(np.min(latencies.changed)) if latencies.changed else float("nan"),
+        cpu_s=cpu,
+        lag_p99=lag,
+        enriched_p50=enriched[50],
+        enriched_p99=enriched[99],
+        stored_p50=stored_at[50],
+        stored_p99=stored_at[99],
+        drain_s=drained_s,
+    )
+
+
+async def follow_enriched(host: Host, latencies: Latencies, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    async with host.bus.follow(["enriched.chain.*"]) as follower:
+        task_status.started()
+        while True:
+            records = await follower.batch()
+            latencies.note(latencies.enriched, host.seams.clock.now_ns(), records)
+
+
+async def follow_market(host: Host, latencies: Latencies, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Compare quotes of consecutive chains of a series, one series in twenty-five batches."""
+    before: dict[tuple[str, str], OptionChain] = {}
+    async with host.bus.follow(["market.chain.NIFTY"]) as follower:
+        task_status.started()
+        while True:
+            for record in await follower.batch():
+                chain = record.message
+                key = (chain.root, chain.expiry)
+                old = before.get(key)
+                before[key] = chain
+                if (
+                    old is not None
+                    and record.position.seq % 25 == 0
+                    and np.array_equal(old.strikes, chain.strikes)
+                ):
+                    same = [(old[q] == chain[q]) | (np.isnan(old[q]) & np.isnan(chain[q])) for q in QUOTES]
+                    unchanged = np.concatenate([same[0] & same[1], same[2] & same[3]])
+                    latencies.changed.append(1.0 - float(unchanged.mean()))
+
+
+async def stored_chains(host: Host) -> int:
+    """How many chains the store answers with, page by page."""
+    count = 0
+    for product in await host.store.products():
+        for series in await host.store.expiries(product.product):
+            cursor = None
+            while True:
+                page = await host.store.metrics(
+                    product.product,
+                    root=series.root,
+                    expiry=series.expiry,
+                    start=0,
+                    end=2**62,
+                    limit=5000,
+                    cursor=cursor,
+                )
+                count += len(page.items)
+                cursor = page.cursor
+                if cursor is None:
+                    break
+    return count
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
+
+
+def rows(results: Sequence[tuple[str, Result]]) -> list[tuple[str, ...]]:
+    return [
+        (
+            name,
+            f"{r.rate:g}/s",
+            f"{r.seconds:g} s",
+            f"{r.accepted}/{r.enriched}/{r.stored}",
+            f"{r.enriched_p50 * 1e3:.2f} / {r.enriched_p99 * 1e3:.2f} ms",
+            f"{r.stored_p50 * 1e3:.2f} / {r.stored_p99 * 1e3:.2f} ms",
+            f"{r.cpu_s / r.seconds:.2f}",
+            milliseconds(r.lag_p99),
+            "nothing dropped" if r.complete else "INCOMPLETE",
+        )
+        for name, r in results
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rate", type=float, default=600.0, help="chains per second under load")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long the load lasts")
+    parser.add_argument("--strikes", type=int, default=60, help="strikes per chain, two sides each")
+    parser.add_argument("--ladder", action="store_true", help="find the highest rate that holds")
+    parser.add_argument("--no-tutorial", action="store_true", help="leave the tutorial's design out")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    results = [("unloaded", trio.run(run_once, 5.0, min(options.seconds, 20.0), options.strikes))]
+    results.append(("load", trio.run(run_once, options.rate, options.seconds, options.strikes)))
+    for rate in LADDER if options.ladder else ():
+        results.append((f"ladder {rate}", trio.run(run_once, float(rate), 10.0, options.strikes)))
+        if not results[-1][1].holds:
+            break
+    peer = None
+    if not options.no_tutorial:
+        done = subprocess.run(
+            [sys.executable, TUTORIAL, "--json"], capture_output=True, text=True, check=False
+        )
+        peer = json.loads(done.stdout) if done.returncode == 0 else {"skipped": done.stderr.strip()[-500:]}
+    if options.json:
+        print(
+            json.dumps(
+                {"machine": machine(), "results": {n: asdict(r) for n, r in results}, "tutorial": peer}
+            )
+        )
+        return
+    print(machine())
+    head = (
+        "run",
+        "rate",
+        "for",
+        "accepted/enriched/stored",
+        "→enriched p50/p99",
+        "→stored p50/p99",
+        "cores",
+        "loop lag p99",
+        "",
+    )
+    print(table(head, rows(results)))
+    print(f"quotes different from chain to chain, at least: {results[1][1].changed_quotes:.0%}")
+    print(f"the tutorial's design, same machine: {json.dumps(peer)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The host: one supervisor tree over one data directory."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from deltastream.actors import Analytics, Enricher, Feed, Storage
+from deltastream.bus import Bus, EmbeddedBus
+from deltastream.errors import DeltaStreamError
+from deltastream.feeds.protocol import Provider
+from deltastream.host.config import Settings
+from deltastream.host.control import serve_control
+from deltastream.host.data_dir import DataDirectory, open_data_directory
+from deltastream.seams import Seams
+from deltastream.storage import SqliteRepository
+from supervisors import (
+    ChildSpec,
+    Context,
+    Event,
+    EventKind,
+    Intensity,
+    LagStatistics,
+    LoopLag,
+    Restart,
+    StartFailed,
+    Strategy,
+    SupervisorSpec,
+    Tree,
+    open_tree,
+)
+
+__all__ = ["Host", "caught_up"]
+
+STOP_BUDGET_S: Final = 5.0
+CATCH_UP_S: Final = 0.05
+
+log = structlog.get_logger("deltastream.host")
+
+
+class Host:
+    """Everything that runs on one machine, in one process.
+
+    The factory methods `make_bus`, `make_store` and `make_provider` are the only places that choose
+    implementations.
+
+    Attributes:
+        settings: the whole configuration.
+        seams: doors to clock, randomness, ids and threads.
+        data_dir: where its files lie.
+        bus, store, feed: the parts.
+        tree: the running tree; None before and after.
+    """
+
+    def __init__(self, settings: Settings, seams: Seams) -> None:
+        self.settings = settings
+        self.seams = seams
+        self.data_dir = DataDirectory(Path(settings.data_dir))
+        self.tree: Tree | None = None
+        self.bus = self.make_bus()
+        self.store = self.make_store()
+        self.feed = Feed(self.bus, self.make_provider(), seams)
+        self._lag = LoopLag()
+
+    def make_bus(self) -> EmbeddedBus:
+        """The bus of this host."""
+        return EmbeddedBus(self.data_dir.journal, self.settings.bus, self.seams)
+
+    def make_store(self) -> SqliteRepository:
+        """The store of this host."""
+        return SqliteRepository(self.data_dir.store, self.settings.store, self.seams)
+
+    def make_provider(self) -> Provider:
+        """The provider of its feed. Imports only the one that is asked for."""
+        if self.settings.feed == "replay":
+            from deltastream.feeds.replay import ReplayProvider
+
+            return ReplayProvider(self.settings.replay, self.seams)
+        from deltastream.feeds.synthetic import SyntheticProvider
+
+        return SyntheticProvider(self.settings.synthetic, self.seams)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until asked to stop, or until a replay at full speed has taken effect.
+
+        Cancellation: stops the tree in order before it is raised.
+
+        Raises:
+            DeltaStreamError: the host cannot start; one sentence says why.
+            SupervisionError: the tree gave up.
+        """
+        with open_data_directory(self.data_dir.path):
+            try:
+                async with open_tree(self._tree(), rng=self.seams.rng, on_event=_log_event) as tree:
+                    self.tree = tree
+                    task_status.started()
+                    await tree.wait()
+            except StartFailed as error:
+                raise _root_cause(error) from error
+            finally:
+                self.tree = None
+
+    def request_stop(self, reason: str) -> None:
+        """Begin the ordered stop; returns at once."""
+        log.info("stopping", reason=reason)
+        if self.tree is not None:
+            self.tree.request_stop()
+
+    def loop_lag(self) -> LagStatistics | None:
+        """How late the event loop was lately."""
+        return self._lag.statistics()
+
+    def _tree(self) -> SupervisorSpec:
+        """Readers of the bus start before its writers, so that the stop drains along the flow."""
+        settings, bus, store, seams = self.settings, self.bus, self.store, self.seams
+        pipeline = SupervisorSpec(
+            name="pipeline",
+            children=(
+                ChildSpec(name="storage", start=Storage(bus, store).run),
+                ChildSpec(name="analytics", start=Analytics(bus, store, seams).run),
+                ChildSpec(name="enricher", start=Enricher(bus, store, settings.analytics, seams).run),
+                ChildSpec(name="feed", start=self.feed.run, restart=Restart.TRANSIENT),
+            ),
+            intensity=Intensity(max_restarts=10, period=60.0),
+        )
+        children: tuple[ChildSpec | SupervisorSpec, ...] = (
+            ChildSpec(name="loop-lag", start=self._lag.run),
+            ChildSpec(name="bus", start=partial(_bus, bus)),
+            ChildSpec(name="store", start=partial(_store, store)),
+            pipeline,
+            ChildSpec(name="control", start=partial(_control, self)),
+        )
+        if settings.feed == "replay" and settings.replay.speed == "max":
+            children += (ChildSpec(name="end", start=self._end, restart=Restart.TRANSIENT),)
+        return SupervisorSpec(
+            name="host",
+            children=children,
+            strategy=Strategy.REST_FOR_ONE,
+            intensity=Intensity(max_restarts=5, period=60.0),
+            shutdown=STOP_BUDGET_S,
+        )
+
+    async def _end(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """Stop the tree when the feed is exhausted and every group has caught up."""
+        task_status.started()
+        await self.feed.exhausted.wait()
+        while not await caught_up(self.bus):  # noqa: ASYNC110  a group's lag has no event
+            await trio.sleep(CATCH_UP_S)
+        self.request_stop("the replay has taken effect")
+
+
+async def caught_up(bus: Bus) -> bool:
+    """Whether no group has anything left to do: neither waiting, nor in flight, nor to be retried."""
+    groups = (await bus.statistics()).groups
+    return all(group.lag == group.in_flight == group.retrying == 0 for group in groups)
+
+
+async def _bus(bus: EmbeddedBus, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+    await bus.run(task_status=task_status)
+
+
+async def _store(store: SqliteRepository, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+    async with store:
+        await store.run(task_status=task_status)
+
+
+async def _control(host: Host, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+    await serve_control(host, ctx, task_status=task_status)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """The sentence for the operator behind a failed start, if there is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DeltaStreamError):
+            return cause
+        cause = cause.__cause__
+    return error
+
+
+_LEVEL: Final = {
+    EventKind.RESTARTED: "warning",
+    EventKind.BACKING_OFF: "warning",
+    EventKind.DEGRADED: "warning",
+    EventKind.START_FAILED: "error",
+    EventKind.CRASHED: "error",
+    EventKind.STUCK: "error",
+    EventKind.GAVE_UP: "error",
+    EventKind.STARTED: "debug",
+}
+
+
+def _log_event(event: Event) -> None:
+    fields: dict[str, object] = {"actor": event.path, "incarnation": event.incarnation}
+    if event.detail:
+        fields["detail"] = event.detail
+    if event.error is not None:
+        fields["error"] = f"{event.error.type}: {event.error.message}"
+        fields["trace"] = event.error.traceback
+    getattr(log, _LEVEL.get(event.kind, "info"))(event.kind.value.replace(" ", "_"), **fields)

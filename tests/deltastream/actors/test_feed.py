@@ -1,0 +1,119 @@
+"""The feed actor: everything a provider gives is accepted, silence is told apart from a closed market."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import trio
+
+from deltastream.actors import Feed
+from deltastream.feeds.protocol import Delivered, Refusal
+from deltastream.messages import MarketStatus
+from supervisors import ChildState, Restart
+
+
+class Script:
+    """A provider that plays a list: messages and refusals are given, numbers are seconds to wait."""
+
+    name = "script"
+
+    def __init__(self, *steps, silent_after_s=None):
+        self.steps = steps
+        self.silent_after_s = silent_after_s
+
+    @asynccontextmanager
+    async def stream(self):
+        async def play():
+            for step in self.steps:
+                if isinstance(step, int | float):
+                    await trio.sleep(step)
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    yield step if isinstance(step, Refusal | Delivered) else Delivered(step)
+
+        yield play()
+
+
+def status(kind, ts=1, reason="session"):
+    return MarketStatus(product="NIFTY", status=kind, reason=reason, since=ts, ts_event=ts, ts_recv=ts)
+
+
+async def statuses(bus):
+    return [
+        (record.message.status, record.message.reason) for record in await bus.read("market.status.NIFTY")
+    ]
+
+
+async def test_messages_are_accepted_in_order_and_the_end_is_told(
+    bus, seams, run_actors, make_tick, make_chain, autojump_clock
+):
+    ticks = [make_tick(n) for n in range(500)]
+    feed = Feed(bus, Script(*ticks, make_chain()), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await feed.exhausted.wait()
+        await trio.sleep(1)
+        assert tree.find("test/feed").state is ChildState.STOPPED
+    assert feed.accepted == 501
+    stored = await bus.read("market.tick.NIFTY", limit=1000)
+    assert [record.message for record in stored] == ticks
+    assert len(await bus.read("market.chain.NIFTY")) == 1
+
+
+async def test_refusals_are_counted_and_do_not_stop_the_rest(
+    bus, seams, run_actors, make_tick, autojump_clock
+):
+    refusals = [
+        Refusal("file.csv", "negative_price", row=3),
+        Refusal("file.csv", "duplicate_strike", count=4),
+    ]
+    feed = Feed(bus, Script(*refusals, make_tick()), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    assert feed.refused == {"negative_price": 1, "duplicate_strike": 4}
+    assert feed.accepted == 1
+
+
+async def test_keys_make_a_repeated_source_harmless(bus, seams, run_actors, make_tick, autojump_clock):
+    for _ in range(2):
+        feed = Feed(bus, Script(Delivered(make_tick(1), "a"), Delivered(make_tick(2), "b")), seams)
+        async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+            await feed.exhausted.wait()
+    assert len(await bus.read("market.tick.NIFTY")) == 2
+
+
+async def test_silence_of_an_open_market_is_stale_and_the_next_message_ends_it(
+    bus, seams, run_actors, make_tick, autojump_clock
+):
+    feed = Feed(bus, Script(make_tick(1), 60, make_tick(2), 5, silent_after_s=10), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    assert await statuses(bus) == [("stale", "feed_silent"), ("open", "feed_resumed")]
+    stale = (await bus.read("market.status.NIFTY"))[0].message
+    assert stale.ts_event - stale.since >= 10 * 10**9
+
+
+async def test_silence_of_a_closed_market_is_nothing(bus, seams, run_actors, make_tick, autojump_clock):
+    feed = Feed(bus, Script(make_tick(1), status("closed"), 600, silent_after_s=10), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    assert await statuses(bus) == [("closed", "session")]
+
+
+async def test_silence_of_a_file_is_nothing(bus, seams, run_actors, make_tick, autojump_clock):
+    feed = Feed(bus, Script(make_tick(1), 3600, make_tick(2)), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    assert await statuses(bus) == []
+
+
+async def test_a_crashing_provider_is_opened_again(bus, seams, run_actors, make_tick, autojump_clock):
+    script = Script(make_tick(1), RuntimeError("provider bug"))
+    feed = Feed(bus, script, seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await trio.sleep(0.001)
+        script.steps = (make_tick(2),)
+        await feed.exhausted.wait()
+        assert tree.find("test/feed").restarts >= 1
+    prices = [record.message.price for record in await bus.read("market.tick.NIFTY")]
+    assert prices[-1] == 26_002.0

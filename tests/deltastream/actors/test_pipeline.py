@@ -1,0 +1,266 @@
+"""Enricher, storage and analytics on a real bus and store: once, in order, whatever fails."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from deltastream.actors import Analytics, Enricher, Storage
+from deltastream.analytics import AnalyticsSettings
+from deltastream.errors import StoreError, StoreUnavailable
+from deltastream.messages import ROW, EnrichedChain, VolatilitySurface
+from supervisors import ChildState
+
+EVER = {"start": 0, "end": 2**62}
+SETTINGS = AnalyticsSettings()
+
+
+class Troubled:
+    """A store that fails as told before it passes calls on."""
+
+    def __init__(self, store):
+        self._store = store
+        self.refuse = lambda record: False
+        self.away = 0
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def apply(self, group, records):
+        await trio.lowlevel.checkpoint()
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("no space left on the disk")
+        if any(self.refuse(record) for record in records):
+            raise StoreError("refused")
+        return await self._store.apply(group, records)
+
+
+class CrashingBus:
+    """A bus whose consumers crash their actor at the first so many acknowledgements."""
+
+    def __init__(self, bus, crashes, error):
+        self._bus = bus
+        self.crashes = crashes
+        self.error = error
+
+    def __getattr__(self, name):
+        return getattr(self._bus, name)
+
+    def consume(self, *args, **kwargs):
+        from contextlib import asynccontextmanager
+
+        outer = self
+
+        class Consumer:
+            def __init__(self, inner):
+                self._inner = inner
+
+            def __getattr__(self, name):
+                return getattr(self._inner, name)
+
+            async def ack(self, deliveries, *, emit=()):
+                if outer.crashes:
+                    outer.crashes -= 1
+                    raise outer.error
+                return await self._inner.ack(deliveries, emit=emit)
+
+        @asynccontextmanager
+        async def joined():
+            async with self._bus.consume(*args, **kwargs) as consumer:
+                yield Consumer(consumer)
+
+        return joined()
+
+
+async def stored_chains(store, product="NIFTY", expiry="2026-11-24"):
+    page = await store.chains(product, expiry=expiry, **EVER)
+    return page.items
+
+
+async def test_a_chain_is_enriched_and_stored_with_its_source(
+    bus, store, seams, run_actors, settle, make_chain, make_tick, autojump_clock
+):
+    async with run_actors(
+        storage=Storage(bus, store).run, enricher=Enricher(bus, store, SETTINGS, seams).run
+    ):
+        position = await bus.append("market.chain.NIFTY", make_chain())
+        await bus.append("market.tick.NIFTY", make_tick())
+        await settle(bus)
+        (chain,) = await stored_chains(store)
+        assert chain.source == ("market.chain.NIFTY", position)
+        assert chain.atm_iv is not None
+        assert (await store.tick("NIFTY")).price == 26_001.0
+
+
+async def test_the_same_source_derives_once_across_restarts(
+    open_bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    async with open_bus() as bus:
+        crashing = CrashingBus(bus, 1, RuntimeError("crash before the ack"))
+        async with run_actors(enricher=Enricher(crashing, store, SETTINGS, seams).run) as tree:
+            await bus.append_batch([entry(make_chain(n)) for n in range(1, 6)])
+            await settle(bus)
+            assert tree.find("test/enricher").restarts == 1
+        derived = await bus.read("enriched.chain.NIFTY")
+        assert [record.message.source[1].seq for record in derived] == [1, 2, 3, 4, 5]
+
+
+def entry(chain):
+    from deltastream.bus import Entry
+
+    return Entry(f"market.chain.{chain.product}", chain)
+
+
+class Panic(BaseException):
+    """What a panic of compiled code looks like: outside of Exception."""
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), Panic("panic")])
+async def test_a_poisoned_chain_goes_to_the_dead_letters_and_its_neighbours_go_on(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock, monkeypatch, error
+):
+    import deltastream.actors.enricher as module
+
+    real = module.enrich
+
+    def fragile(chain, *args, **kwargs):
+        if chain.ts_event == make_chain(2).ts_event:
+            raise error
+        return real(chain, *args, **kwargs)
+
+    monkeypatch.setattr(module, "enrich", fragile)
+    async with run_actors(
+        storage=Storage(bus, store).run, enricher=Enricher(bus, store, SETTINGS, seams).run
+    ) as tree:
+        await bus.append_batch([entry(make_chain(n)) for n in range(1, 4)])
+        await settle(bus)
+        assert {chain.source[1].seq for chain in await stored_chains(store)} == {1, 3}
+        (letter,) = await bus.dead_letters("enricher")
+        assert letter.position.seq == 2
+        assert letter.attempts == 5
+        assert str(error) in letter.error
+        assert tree.find("test/enricher").restarts == 0
+        monkeypatch.setattr(module, "enrich", real)
+        await bus.replay_dead_letter(letter.id)
+        await settle(bus)
+        assert [chain.source[1].seq for chain in await stored_chains(store)] == [1, 2, 3]
+        assert await bus.dead_letters() == []
+
+
+async def test_a_malformed_chain_is_a_dead_letter_not_a_crash(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    bad = make_chain(1)
+    bad.columns[ROW["strike"], 2] = -5.0
+    async with run_actors(enricher=Enricher(bus, store, SETTINGS, seams).run) as tree:
+        await bus.append_batch([entry(bad), entry(make_chain(2))])
+        await settle(bus)
+        (letter,) = await bus.dead_letters()
+        assert "strike" in letter.error
+        assert len(await bus.read("enriched.chain.NIFTY")) == 1
+        assert tree.find("test/enricher").restarts == 0
+
+
+async def test_a_store_that_is_away_degrades_the_actor_and_loses_nothing(
+    bus, store, run_actors, settle, make_tick, autojump_clock
+):
+    troubled = Troubled(store)
+    troubled.away = 4
+    async with run_actors(storage=Storage(bus, troubled).run) as tree:
+        for n in range(5):
+            await bus.append("market.tick.NIFTY", make_tick(n))
+        await trio.sleep(0.05)
+        child = tree.find("test/storage")
+        assert child.state is ChildState.DEGRADED
+        assert child.restarts == 0
+        await settle(bus)
+        assert tree.find("test/storage").state is ChildState.RUNNING
+        assert len((await store.ticks("NIFTY", **EVER)).items) == 5
+        assert await bus.dead_letters() == []
+
+
+async def test_a_record_the_store_refuses_is_set_aside_and_replayed_once(
+    bus, store, run_actors, settle, make_tick, autojump_clock
+):
+    troubled = Troubled(store)
+    troubled.refuse = lambda record: record.position.seq == 3
+    async with run_actors(storage=Storage(bus, troubled).run) as tree:
+        for n in range(1, 6):
+            await bus.append("market.tick.NIFTY", make_tick(n))
+        await settle(bus)
+        assert len((await store.ticks("NIFTY", **EVER)).items) == 4
+        (letter,) = await bus.dead_letters("storage")
+        troubled.refuse = lambda record: False
+        await bus.replay_dead_letter(letter.id)
+        await settle(bus)
+        ticks = (await store.ticks("NIFTY", **EVER)).items
+        assert [tick.price for tick in ticks] == [26_000.0 + n for n in range(1, 6)]
+        (bar,) = (await store.bars("NIFTY", interval_s=900, **EVER)).items
+        assert bar.ticks == 5
+        assert tree.find("test/storage").restarts == 0
+
+
+async def test_a_crash_between_effect_and_ack_repeats_nothing(
+    bus, store, run_actors, settle, make_tick, autojump_clock
+):
+    crashing = CrashingBus(bus, 2, RuntimeError("crash after the effect"))
+    async with run_actors(storage=Storage(crashing, store).run) as tree:
+        for n in range(1, 6):
+            await bus.append("market.tick.NIFTY", make_tick(n))
+        await settle(bus)
+        assert tree.find("test/storage").restarts == 2
+        (bar,) = (await store.bars("NIFTY", interval_s=900, **EVER)).items
+        assert bar.ticks == 5
+
+
+async def test_surfaces_gather_the_expiries_and_come_once_per_interval(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    async with run_actors(
+        storage=Storage(bus, store).run,
+        analytics=Analytics(bus, store, seams).run,
+        enricher=Enricher(bus, store, SETTINGS, seams).run,
+    ):
+        near, far = make_chain(1), make_chain(1, expiry="2026-12-29", days=39)
+        await bus.append_batch([entry(near), entry(far)])
+        await settle(bus)
+        (record,) = await bus.read("analytics.surface.NIFTY")
+        assert isinstance(record.message, VolatilitySurface)
+        assert [smile.expiry for smile in record.message.slices] == ["2026-11-24", "2026-12-29"]
+        assert await store.surface("NIFTY") == record.message
+
+
+async def test_a_restarted_analytics_actor_knows_the_other_expiries(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    storage = Storage(bus, store).run
+    enricher = Enricher(bus, store, SETTINGS, seams).run
+    async with run_actors(storage=storage, analytics=Analytics(bus, store, seams).run, enricher=enricher):
+        await bus.append("market.chain.NIFTY", make_chain(1, expiry="2026-12-29", days=39))
+        await settle(bus)
+    async with run_actors(storage=storage, analytics=Analytics(bus, store, seams).run, enricher=enricher):
+        await bus.append("market.chain.NIFTY", make_chain(2))
+        await settle(bus)
+    surface = (await bus.last("analytics.surface.NIFTY"))[0].message
+    assert [smile.expiry for smile in surface.slices] == ["2026-11-24", "2026-12-29"]
+
+
+async def test_references_of_the_previous_session_come_from_the_store(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    yesterday = make_chain(-86_400, call_last=90.0, put_last=90.0, call_oi=500.0, put_oi=500.0)
+    async with run_actors(
+        storage=Storage(bus, store).run, enricher=Enricher(bus, store, SETTINGS, seams).run
+    ):
+        await bus.append("market.chain.NIFTY", yesterday)
+        await settle(bus)
+        await bus.append("market.chain.NIFTY", make_chain(1, call_last=100.0, put_last=80.0))
+        await settle(bus)
+    today = await store.chain("NIFTY", expiry="2026-11-24")
+    assert isinstance(today, EnrichedChain)
+    assert "reference_from_store" in today.flags
+    assert (today["call_prev_close"] == 90.0).all()
+    assert (today["call_oi_change"] == 501.0).all()
+    assert (today["call_buildup"] == 1.0).all()
+    assert (today["put_buildup"] == 2.0).all()
