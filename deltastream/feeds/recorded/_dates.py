@@ -177,9 +177,9 @@ def _months(text: str) -> Iterator[tuple[int, _Language]]:
 
 
 def _words(text: str) -> set[str]:
-    """Folded words, and pairs of neighbours joined, for ``p. m.``"""
+    """Folded words, pairs of neighbours joined, for ``p. m.``, and Hebrew ones without their "in"."""
     words = [_folded(word) for word in _WORDS.findall(text)]
-    return {*words, *(a + b for a, b in pairwise(words))}
+    return {*words, *(a + b for a, b in pairwise(words)), *(word.removeprefix("ב") for word in words)}
 
 
 def _folded(word: str) -> str:

@@ -19,6 +19,7 @@ _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _NOTHING: Final = frozenset({"", "-", "--", "nan", "null", "none"})
 _DAY_MONTH_YEAR: Final = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})", re.ASCII)
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_LITERALS: Final = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
 _YEARS: Final = range(1990, 2100)
 
 
@@ -42,8 +43,8 @@ def parse_json(source: str, text: str) -> Any:
     except RecursionError:
         raise FileRefused(source, "nested_too_deeply", "is nested too deeply") from None
     except ValueError as error:
-        stop = getattr(error, "pos", 0)
-        if stop >= len(text.rstrip()) - 1 or "Unterminated" in str(error):
+        rest = text[getattr(error, "pos", 0) :].strip()
+        if any(literal.startswith(rest) for literal in _LITERALS) or "Unterminated" in str(error):
             raise FileRefused(source, "truncated", "ends in the middle of its JSON") from None
         raise FileRefused(source, "not_json", f"is not valid JSON: {error}") from None
 
