@@ -327,7 +327,7 @@ class Address(Generic[T]):
         self._mailbox.send_nowait(item)
 
     async def send(self, item: T) -> None:
-        """See ``Mailbox.send``."""
+        """See ``Mailbox.send``, also on cancellation."""
         await self._mailbox.send(item)
 
     def statistics(self) -> MailboxStatistics:

@@ -143,6 +143,8 @@ class Supervisor:
     async def remove_child(self, name: str) -> None:
         """Forget a child that has no incarnation.
 
+        Cancellation: The request stands; the child is forgotten or not.
+
         Raises:
             UnknownChild: There is no such child.
             ChildRunning: It has an incarnation; terminate it first.

@@ -171,6 +171,8 @@ class Consumer(Protocol):
 
         It is retried out of line after a jittered, exponentially growing delay, and moved to the
         dead letters after the last attempt; its neighbours go on. Durable when it returns.
+
+        Cancellation: may take effect or not; a delivery of which nothing was recorded comes again.
         """
         ...
 
@@ -194,7 +196,10 @@ class Follower(Protocol):
 
 
 class Bus(Protocol):
-    """The log. Opened and closed by its implementation's own context manager."""
+    """The log. Opened and closed by its implementation's own context manager.
+
+    Cancellation: a write may have taken effect or not; a read has no effect.
+    """
 
     async def append(self, topic: str, message: Message, *, key: str | None = None) -> Position:
         """Append one message; it is accepted, that is durable, when this returns.

@@ -47,8 +47,8 @@ def description(name: str, cls: type, promises: list[type]) -> str:
     """What is said of a method or property, with what its class and protocols say of cancellation."""
     classes = [cls, *promises]
     texts = [inspect.getdoc(getattr(c, name)) for c in classes if hasattr(c, name)]
-    said = next((text for text in texts if text), "")
-    return said and "\n".join([said, *(line for c in classes if (line := cancellation(c)))])
+    said = "\n".join(text for text in texts if text)
+    return said and "\n".join([said, *map(cancellation, classes)])
 
 
 def cancellation(cls: type) -> str:
