@@ -28,7 +28,7 @@ class SyntheticSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             evenly spaced, in place of `chain_interval_s`; None: off.
     """
 
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] = 20261120
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 20261120
     products: tuple[str, ...] = tuple(PROFILES)
     tick_interval_s: Positive = 1.0
     chain_interval_s: Positive = 5.0

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
 import trio
 
 from deltastream.bus import EmbeddedBus, Entry
@@ -84,4 +85,5 @@ async def main(data_dir: str, seed: int, mode: str) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     trio.run(main, sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -6,6 +6,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
@@ -41,7 +42,10 @@ class Accepted:
 def run_and_kill(data_dir: Path, seed: int, after_s: float, accepted: Accepted) -> None:
     """Run a host and kill it so long after its first accepted message."""
     command = [sys.executable, str(CHILD), str(data_dir), str(seed), "load"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with (
+        tempfile.TemporaryFile() as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as child,
+    ):
         before = accepted.count
         reader = threading.Thread(target=accepted.read, args=(child.stdout,))
         reader.start()
@@ -54,7 +58,8 @@ def run_and_kill(data_dir: Path, seed: int, after_s: float, accepted: Accepted) 
         finally:
             child.kill()
             reader.join()
-        errors = child.stderr.read().decode()
+        stderr.seek(0)
+        errors = stderr.read().decode()
     assert accepted.count > before, f"nothing was accepted: {errors}"
     assert child.returncode == -9, errors
 
