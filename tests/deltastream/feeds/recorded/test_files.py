@@ -7,8 +7,8 @@ import os
 import pytest
 
 from deltastream.errors import FileRefused
-from deltastream.feeds.recorded import list_files, peek, read_file
 from deltastream.feeds.recorded import _file as file_module
+from deltastream.feeds.recorded import list_files, peek, read_file
 
 NAMES = ("nse_legacy.json", "nse_v3.json", "cboe_english.csv", "cboe_reply.json", "cboe_inner.json")
 
