@@ -100,7 +100,9 @@ class Host:
                     task_status.started()
                     await tree.wait()
             except StartFailed as error:
-                raise _root_cause(error) from error
+                if (sentence := _sentence_behind(error)) is not None:
+                    raise sentence from None
+                raise
             finally:
                 self.tree = None
 
@@ -154,7 +156,10 @@ class Host:
 
 
 async def caught_up(bus: Bus) -> bool:
-    """Whether no group has anything left to do: neither waiting, nor in flight, nor to be retried."""
+    """Whether no group has anything left to do: neither waiting, nor in flight, nor to be retried.
+
+    Cancellation: no effect.
+    """
     groups = (await bus.statistics()).groups
     return all(group.lag == group.in_flight == group.retrying == 0 for group in groups)
 
@@ -172,14 +177,13 @@ async def _control(host: Host, ctx: Context, /, *, task_status: trio.TaskStatus[
     await serve_control(host, ctx, task_status=task_status)
 
 
-def _root_cause(error: BaseException) -> BaseException:
-    """The sentence for the operator behind a failed start, if there is one."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, DeltaStreamError):
-            return cause
-        cause = cause.__cause__
-    return error
+def _sentence_behind(error: BaseException | None) -> DeltaStreamError | None:
+    """The sentence for the operator among the causes of a failed start, if there is one."""
+    if error is None or isinstance(error, DeltaStreamError):
+        return error
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    found = (_sentence_behind(cause) for cause in (error.__cause__, *members))
+    return next((sentence for sentence in found if sentence is not None), None)
 
 
 _LEVEL: Final = {
