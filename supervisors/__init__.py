@@ -33,7 +33,7 @@ Example: a child crashes on the second item; its mailbox survives, the next inca
                 await numbers.address.send(number)
             await trio.sleep(1)
             child = tree.find("app/divider")
-            print(child.state.value, child.restarts, child.last_error.message)
+            print(child.state.value, child.restarts)
 
     trio.run(main)
 

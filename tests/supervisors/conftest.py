@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import trio
 
-from supervisors import ChildSpec, Context, Event, SupervisorSpec, Tree, open_tree
+from supervisors import ChildSpec, Context, Event, Intensity, SupervisorSpec, Tree, open_tree
 
 
 class World:
     """Children that log their lives and do what a test tells them to."""
 
     def __init__(self) -> None:
+        self.none = Intensity(0, 1)
         self.log: list[str] = []
         self.events: list[Event] = []
         self.error: BaseException
