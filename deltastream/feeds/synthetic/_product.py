@@ -51,20 +51,15 @@ class ProductMarket:
         self._underlying = Underlying(self._profile, rng, factor, year_s=year_s, opened=opened)
         self._series: list[Series] = []
         self._listed_on: dt.date | None = None
-        self._told_open: bool | None = None
-        self._ticked = opened
-        self._advance(min(now, self._session.close_ns))
+        self._ticked = self._advance(min(now, self._session.close_ns))
 
     def is_open(self, now: int) -> bool:
         """Whether the product trades at `now`."""
         return self.hours.at(now) is not None
 
-    def status(self, now: int) -> MarketStatus | None:
-        """The market's status where it differs from that told last."""
+    def status(self, now: int) -> MarketStatus:
+        """Open or closed, why, and since when."""
         is_open = self.is_open(now)
-        if is_open == self._told_open:
-            return None
-        self._told_open = is_open
         session = self.hours.latest(now)
         return MarketStatus(
             product=self.symbol,

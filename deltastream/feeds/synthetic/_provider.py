@@ -80,11 +80,14 @@ class SyntheticProvider:
         markets = self._opened()
         turns = [(slot, market) for slot in range(self._settings.expiries) for market in markets]
         ticks, chains = self._beats(len(markets), len(turns))
+        told: dict[str, bool] = {}
         while True:
             now = self._clock.now_ns()
-            for status in filter(None, [market.status(now) for market in markets]):
-                yield Delivered(status)
-            if not any(market.is_open(now) for market in markets):
+            for market in markets:
+                if told.get(market.symbol) != market.is_open(now):
+                    told[market.symbol] = market.is_open(now)
+                    yield Delivered(market.status(now))
+            if not any(told.values()):
                 await self._sleep_closed(now)
                 ticks, chains = self._beats(len(markets), len(turns))
                 continue

@@ -133,8 +133,8 @@ class Series:
         half = (
             np.minimum(np.sqrt(1.0 / active) * (self._profile.width * deviation), mid * _WIDEST) + 0.5 * tick
         )
-        bid = mid - (half + edges[0] * (half + tick))
-        ask = mid + (half + edges[1] * (half + tick))
+        reach = 0.5 * half + tick
+        bid, ask = mid - (half + edges[0] * reach), mid + (half + edges[1] * reach)
         bid, ask = self._on_tick(bid, np.floor), self._on_tick(ask, np.ceil)
         missing = bid <= 0.0
         bid[missing] = np.nan
