@@ -110,6 +110,9 @@ class Mailbox(Generic[T]):
         self.name = name
         self.policy = policy
         self.address: Address[T] = Address(self)
+        self._key = policy.key
+        self._capacity = policy.capacity
+        self._overflow = policy.overflow
         self._buffer: Buffer[T] = QueueBuffer() if policy.key is None else KeyedBuffer()
         self._senders: dict[trio.lowlevel.Task, _Parcel[T]] = {}
         self._receivers = trio.lowlevel.ParkingLot()
@@ -128,8 +131,10 @@ class Mailbox(Generic[T]):
             trio.ClosedResourceError: It was finished.
             trio.BrokenResourceError: It was closed.
         """
-        self._ensure_sendable()
-        if not self._offer(self._key(item), item):
+        if self._finished or self._closed:
+            self._ensure_sendable()
+        key = None if self._key is None else self._key(item)
+        if not self._offer(key, item):
             raise trio.WouldBlock
 
     async def send(self, item: T) -> None:
@@ -143,7 +148,7 @@ class Mailbox(Generic[T]):
         """
         await trio.lowlevel.checkpoint()
         self._ensure_sendable()
-        key = self._key(item)
+        key = None if self._key is None else self._key(item)
         if self._offer(key, item):
             return
         task = trio.lowlevel.current_task()
@@ -246,9 +251,6 @@ class Mailbox(Generic[T]):
             closed=self._closed,
         )
 
-    def _key(self, item: T) -> Hashable:
-        return None if self.policy.key is None else self.policy.key(item)
-
     def _ensure_sendable(self) -> None:
         if self._closed:
             raise trio.BrokenResourceError(f"mailbox {self.name!r} was closed")
@@ -266,22 +268,23 @@ class Mailbox(Generic[T]):
         buffer = self._buffer
         if buffer.replace(key, item):
             self._conflated += 1
-        elif len(buffer) < self.policy.capacity:
+        elif len(buffer) < self._capacity:
             self._push(key, item)
-        elif self.policy.overflow is Overflow.DROP_OLDEST:
-            buffer.shift()
-            self._dropped += 1
-            self._push(key, item)
-        elif self.policy.overflow is Overflow.DROP_NEWEST:
-            self._dropped += 1
-        else:
+        elif self._overflow is Overflow.BLOCK:
             return False
+        else:
+            self._dropped += 1
+            if self._overflow is Overflow.DROP_OLDEST:
+                buffer.shift()
+                self._push(key, item)
         self._sent += 1
         return True
 
     def _push(self, key: Hashable, item: T) -> None:
-        self._buffer.push(key, item, trio.current_time())
-        self._peak = max(self._peak, len(self._buffer))
+        buffer = self._buffer
+        buffer.push(key, item, trio.current_time())
+        if len(buffer) > self._peak:
+            self._peak = len(buffer)
         if self._receivers:
             self._receivers.unpark()
 

@@ -144,7 +144,7 @@ def test_example_runs():
     assert done.stdout.splitlines() == [
         "incarnation 1: 25",
         "incarnation 2: 20",
-        "running 1 division by zero",
+        "running 1",
     ]
 
 
