@@ -79,12 +79,17 @@ class ProductMarket:
         return UnderlyingTick(product=self.symbol, price=price, volume=volume, ts_event=ts, ts_recv=ts)
 
     def chain(self, slot: int, now: int) -> OptionChain | None:
-        """The chain of the slot-th listed expiry at `now`, which lies in a session; None: not so many."""
+        """The chain of the slot-th listed expiry at `now`, which lies in a session.
+
+        Where so many are not listed: None, in load mode the count begins again.
+        """
         ts = self._advance(now)
         self._list(ts)
-        if slot >= len(self._series):
+        count = len(self._series)
+        if slot >= count and (count == 0 or self._settings.load_chains_per_s is None):
             return None
-        return self._series[slot].chain(self.symbol, self._state(), self._underlying.published(), ts)
+        series = self._series[slot % count]
+        return series.chain(self.symbol, self._state(), self._underlying.published(), ts)
 
     @property
     def _session_s(self) -> float:

@@ -9,6 +9,8 @@ import math
 import numpy as np
 import pytest
 
+from deltastream.analytics.enrich import enrich
+from deltastream.analytics.settings import AnalyticsSettings
 from deltastream.feeds.synthetic import SyntheticSettings
 from deltastream.feeds.synthetic._product import ProductMarket
 from deltastream.feeds.synthetic._profiles import PROFILES
@@ -360,3 +362,18 @@ def test_states_of_the_market_price_alike():
     )
     assert (high[0] > low[0]).all()
     assert (high[1] < low[1]).all()
+
+
+@pytest.mark.parametrize("symbol", EVERY)
+def test_the_core_recovers_forward_and_volatility(symbol):
+    this = market(symbol)
+    profile, state = PROFILES[symbol], this._state()
+    for chain in chains_of(this):
+        enriched = enrich(chain, AnalyticsSettings(), ts_recv=START)
+        forward = state.price * (1 + profile.carry * enriched.t)
+        assert enriched.forward_source == "parity"
+        assert enriched.forward == pytest.approx(forward, rel=1e-4)
+        theta = profile.smile.theta(enriched.t, state.level)
+        assert enriched.atm_iv == pytest.approx(math.sqrt(theta / enriched.t), rel=0.02)
+        assert enriched.max_pain_strike == pytest.approx(chain.spot, rel=0.03)
+        assert 0.4 < enriched.pcr_oi < 2.5
