@@ -47,6 +47,11 @@ class Hours:
         """The first instant from `now` on at which it trades."""
         return now if self.around_the_clock else self._calendar.next_open(now)
 
+    def regular_s(self, day: dt.date) -> float:
+        """Seconds of a regular session of the exchange at that date."""
+        opens, closes = self._calendar.regular_hours(day)
+        return (closes - opens) / 1e9
+
     def date_of(self, now: int) -> dt.date:
         """The exchange's own date."""
         return self._calendar.date_of(now)

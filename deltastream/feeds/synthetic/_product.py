@@ -42,7 +42,7 @@ class ProductMarket:
         self._roots, self._profile, self._settings = facts.roots, PROFILES[symbol], settings
         self._bits = np.random.PCG64(np.random.SeedSequence([settings.seed, list(PROFILES).index(symbol)]))
         self._session = self.hours.latest(now)
-        year_s = _YEAR_S if around_the_clock else _TRADING_DAYS * self._session_s
+        year_s = _YEAR_S if around_the_clock else _TRADING_DAYS * self.hours.regular_s(self._session.day)
         opened = self._session.open_ns
         if facts.tz not in factors:
             factors[facts.tz] = Factor(random.Random(f"{settings.seed}/{facts.tz}"), year_s, opened)

@@ -377,3 +377,15 @@ def test_the_core_recovers_forward_and_volatility(symbol):
         assert enriched.atm_iv == pytest.approx(math.sqrt(theta / enriched.t), rel=0.02)
         assert enriched.max_pain_strike == pytest.approx(chain.spot, rel=0.03)
         assert 0.4 < enriched.pcr_oi < 2.5
+
+
+@pytest.mark.parametrize("day", [dt.date(2026, 11, 25), dt.date(2026, 11, 27)])  # the second closes early
+def test_volatility_in_real_sessions_is_per_trading_year(day):
+    opens = utc(day.year, day.month, day.day, 14, 30)
+    this = market("SPY", start=opens, session="real")
+    prices = []
+    for n in range(1, 10_001):
+        this._advance(opens + n * SECOND)
+        prices.append(this._underlying.price)
+    realised = np.diff(np.log(prices)).std() * math.sqrt(252 * 6.5 * 3600)
+    assert realised == pytest.approx(PROFILES["SPY"].vol, rel=0.04)
