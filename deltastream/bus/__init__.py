@@ -1,5 +1,6 @@
 """The bus: a durable, sequenced log of messages with consumer groups."""
 
+from deltastream.bus._salvage import SalvageReport
 from deltastream.bus.embedded import EmbeddedBus, open_bus
 from deltastream.bus.protocol import (
     Bus,
@@ -29,6 +30,7 @@ __all__ = [
     "GroupStatistics",
     "Record",
     "RetrySettings",
+    "SalvageReport",
     "TopicStatistics",
     "matches",
     "open_bus",

@@ -48,7 +48,7 @@ class Core:
 
     Attributes:
         damage: what a reader or the background check found wrong with the journal's file.
-        damaged: set together with it.
+        ended: the service has nothing more to do, or cannot go on.
         lineage: by earlier epoch and topic, the last seq that still means the same message.
         salvage: what became of a damaged journal, the last time there was one.
     """
@@ -65,7 +65,7 @@ class Core:
         self.salvage: SalvageReport | None = None
         self.closed = False
         self.damage: str | None = None
-        self.damaged = trio.Event()
+        self.ended = trio.Event()
         self._up = trio.Event()
         self._reader: Reader | None = None
         self._reading = trio.CapacityLimiter(1)
@@ -74,6 +74,7 @@ class Core:
         """Take over what a journal tells; readers of before learn it."""
         if self.topics.agrees(journal.epoch, journal.topics.values()):
             return
+        self.writer.give_up(BusClosed("The journal was replaced: join again."))
         self.topics.load(journal.epoch, journal.topics.values())
         self.lineage = standing.lineage
         now, wall = trio.current_time(), self.seams.clock.now_ns()
@@ -121,7 +122,7 @@ class Core:
     def up(self, reader: Reader) -> None:
         """The service runs."""
         self._reader = reader
-        self.damaged = trio.Event()
+        self.ended = trio.Event()
         self.damage = None
         self._up.set()
 
@@ -147,7 +148,7 @@ class Core:
         """Have the service end, so that the next one checks the journal."""
         if self.damage is None:
             self.damage = str(error)
-            self.damaged.set()
+            self.ended.set()
 
     async def read(self, method: Callable[Concatenate[Reader, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a `Reader`'s method in a thread, on a journal that works.

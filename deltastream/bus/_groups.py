@@ -64,7 +64,8 @@ class Share:
 
     def __init__(self, topic: Topic, acked: int, lost: int) -> None:
         self.topic = topic
-        self.acked = self.cursor = acked
+        self.acked = acked
+        self.cursor = max(acked, topic.trimmed)
         self.lost = lost
         self.dead = 0
         self.in_flight: set[int] = set()
@@ -109,15 +110,13 @@ class Share:
         if self.owner is not None:
             self.owner.wakeup.set()
 
-    def skip_to(self, seq: int) -> int:
-        """Pass over what retention took, up to `seq`; the number of messages never handed out."""
-        lost = max(seq - self.cursor, 0) + sum(1 for each in self.returned if each <= seq)
+    def skip_to(self, seq: int, lost: int) -> None:
+        """Pass over what retention took up to `seq`; `lost` of it had not been acknowledged."""
         self.returned = [each for each in self.returned if each > seq]
         heapq.heapify(self.returned)
         self.cursor = max(self.cursor, seq)
-        self.acked = max(self.acked, min(self.through(), seq))
+        self.acked = max(self.acked, seq)
         self.lost += lost
-        return lost
 
 
 @dataclass(eq=False)
@@ -289,17 +288,12 @@ class Groups:
 
     def floor(self, topic: Topic) -> int:
         """The last seq that every group has done with; the topic's last where there is no group."""
-        standing = (group.shares.get(topic.name) for group in self.by_name.values())
-        return min((share.acked for share in standing if share is not None), default=topic.last)
+        return min((share.acked for _, share in self.on(topic)), default=topic.last)
 
-    def lose(self, topic: Topic, through: int) -> list[tuple[str, Share, int]]:
-        """Have every group pass over what was trimmed: (group, share, messages it never saw)."""
-        losses = []
-        for group in self.by_name.values():
-            share = group.shares.get(topic.name)
-            if share is not None and (lost := share.skip_to(through)):
-                losses.append((group.name, share, lost))
-        return losses
+    def on(self, topic: Topic) -> list[tuple[str, Share]]:
+        """The groups that have subscribed to a topic, by name, with their standing on it."""
+        found = ((group.name, group.shares.get(topic.name)) for group in self.by_name.values())
+        return [(name, share) for name, share in found if share is not None]
 
     def _begin(self, topic: Topic) -> None:
         for group in self.by_name.values():

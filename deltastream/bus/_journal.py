@@ -257,6 +257,10 @@ class Journal:
             },
         )
 
+    def write_back(self) -> None:
+        """Finish a checkpoint that ran beside: with nothing left to do the log begins anew."""
+        self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """Close the connection; the last one to close writes the log back into the file."""
         self.db.close()

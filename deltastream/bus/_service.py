@@ -2,39 +2,118 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import Final
+
+import structlog
 import trio
 
 from deltastream.bus._core import Core
-from deltastream.bus._journal import Journal, Reader, Standing
+from deltastream.bus._opening import Opened, check, end_session, open_journal
+from deltastream.bus._retention import Retention, wal_bytes
+from deltastream.bus._schema import connect
+from deltastream.bus._writer import is_damage
 from deltastream.errors import BusClosed, JournalError
 
 __all__ = ["serve"]
+
+_LONGEST_PAUSE_S: Final = 60.0
+
+_log = structlog.get_logger("deltastream.bus")
 
 
 async def serve(core: Core, task_status: trio.TaskStatus[None]) -> None:
     """Run until the bus is closed; see `EmbeddedBus.run`."""
     if core.closed:
         raise BusClosed("The bus is closed.")
-    journal, reader, standing = await core.seams.threads.run(_open, core, limiter=core.writer.limiter)
+    opened = await core.seams.threads.run(
+        open_journal, core.path, core.settings, core.seams.ids, core.damage, limiter=core.writer.limiter
+    )
     try:
-        core.load(journal, standing)
-        core.up(reader)
+        core.salvage = opened.report or core.salvage
+        core.load(opened.journal, opened.standing)
+        core.up(opened.reader)
         task_status.started()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, core)
-            await core.writer.run(journal)
-            nursery.cancel_scope.cancel()
+        await _work(core, opened)
+        if core.damage is not None:
+            raise JournalError(f"The journal {core.path} is damaged: {core.damage}.")
     finally:
         with trio.CancelScope(shield=True):
             await core.down()
-            await core.seams.threads.run(journal.close, limiter=core.writer.limiter)
+            await core.seams.threads.run(end_session, opened.journal, limiter=core.writer.limiter)
 
 
-def _open(core: Core) -> tuple[Journal, Reader, Standing]:
-    journal = Journal(core.path, core.settings.durability, core.seams.ids.new)
-    return journal, Reader(core.path), journal.standing()
+async def _work(core: Core, opened: Opened) -> None:
+    """Until the bus is closed, or the journal found to be damaged."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_maintain, core, opened)
+        nursery.start_soon(_write, core, opened)
+        if not opened.checked:
+            nursery.start_soon(_check_beside, core)
+        await core.ended.wait()
+        nursery.cancel_scope.cancel()
 
 
-async def _watch(core: Core) -> None:
-    await core.damaged.wait()
-    raise JournalError(f"The journal {core.path} is damaged: {core.damage}.")
+async def _write(core: Core, opened: Opened) -> None:
+    try:
+        await core.writer.run(opened.journal)
+        core.ended.set()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        core.report_damage(error)
+
+
+async def _maintain(core: Core, opened: Opened) -> None:
+    """Retention and write-back, each time the journal has grown, and now and then without that."""
+    step = wal_bytes(core.settings.max_bytes)
+    pause = min(_LONGEST_PAUSE_S, core.settings.max_age_s / 10)
+    retention = Retention(core)
+    db = await core.seams.threads.run(connect, core.path, core.settings.durability)
+    written = core.writer.written
+    try:
+        while True:
+            with trio.move_on_after(pause):
+                await core.writer.grown(step // 2)
+            await retention.enforce()
+            if core.writer.written - written >= step:
+                written = core.writer.written
+                await _write_back(core, opened, db)
+    finally:
+        with trio.CancelScope(shield=True):
+            await core.seams.threads.run(db.close)
+
+
+async def _write_back(core: Core, opened: Opened, db: sqlite3.Connection) -> None:
+    """Checkpoint: the bulk on a connection of its own, beside the writer; the short rest by the writer."""
+    try:
+        await core.seams.threads.run(_passive, db)
+        await core.seams.threads.run(opened.journal.write_back, limiter=core.writer.limiter)
+    except sqlite3.OperationalError as error:
+        _log.warning("journal_not_written_back", error=str(error))
+
+
+def _passive(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+async def _check_beside(core: Core) -> None:
+    """Check a large journal while it works."""
+    stop: list[bool] = []
+
+    async def stop_with_service() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            stop.append(True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_with_service)
+        try:
+            await core.seams.threads.run(check, core.path, stop)
+        except sqlite3.OperationalError as error:
+            if not stop:
+                _log.warning("journal_not_checked", error=str(error))
+        except sqlite3.DatabaseError as error:
+            core.report_damage(error)
+        nursery.cancel_scope.cancel()

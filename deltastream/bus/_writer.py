@@ -114,6 +114,8 @@ class Writer:
         self._work = trio.Event()
         self._room = trio.Event()
         self._turnstile = trio.Lock()
+        self._alarm = 0
+        self._grown = trio.Event()
         self._closed = self._running = False
         self.reason: str | None = None
         self.pending = self.pending_bytes = 0
@@ -179,6 +181,12 @@ class Writer:
                 self._queues[request.rank].append(request)
             else:
                 self._leave(request, error)
+
+    async def grown(self, size: int) -> None:
+        """Wait until `size` more bytes have been committed. For one waiter."""
+        self._alarm = self.written + size
+        self._grown = trio.Event()
+        await self._grown.wait()
 
     async def run(self, journal: Journal) -> None:
         """Commit until cancelled or closed. What was taken and not committed is taken again next time.
@@ -288,6 +296,8 @@ class Writer:
             if request.done is not None:
                 request.done(request.result)
             self._leave(request)
+        if self.written >= self._alarm:
+            self._grown.set()
         for topic in touched:
             for wakeup in list(topic.wakeups):
                 wakeup.set()

@@ -16,6 +16,7 @@ from deltastream.bus._consumer import EmbeddedConsumer
 from deltastream.bus._core import Core, decoded
 from deltastream.bus._follower import EmbeddedFollower
 from deltastream.bus._journal import Frame, Reader
+from deltastream.bus._salvage import SalvageReport
 from deltastream.bus._service import serve
 from deltastream.bus._subscription import subscribe
 from deltastream.bus._topics import Topic, check_topic
@@ -60,6 +61,11 @@ class EmbeddedBus:
             BusClosed: the bus was closed before.
         """
         await serve(self._core, task_status)
+
+    @property
+    def salvage(self) -> SalvageReport | None:
+        """What became of a damaged journal, where one was found at opening; for the operator to see."""
+        return self._core.salvage
 
     def close(self) -> None:
         """End for good: `run` returns, whoever waits gets BusClosed. What was accepted is safe."""
