@@ -8,6 +8,7 @@ does not tell its time, stands in for it.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -93,7 +94,8 @@ def analyze(
             _print_lines(analysed)
         else:
             _print_table(recorded, analysed)
-    raise SystemExit(0 if found else 1)
+    if not found:
+        raise click.exceptions.Exit(1)
 
 
 def _files(paths: tuple[str, ...]) -> Iterator[str]:
@@ -193,7 +195,7 @@ def _as_row(one: _Analysed) -> dict[str, Any]:
         "rows_dropped": [{"reason": reason, "count": count} for reason, count in one.counts.dropped.items()],
         "flags": chain.flags,
         "reasons": reasons,
-        "file": recorded.source,
+        "file": os.fsencode(recorded.source).decode(errors="replace"),
     }
 
 

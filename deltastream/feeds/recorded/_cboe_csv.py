@@ -48,11 +48,12 @@ _PLAIN_NUMBERS: Final = re.compile(r"[-+.0-9eE,]+", re.ASCII)
 _GROUPED: Final = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
 _LABEL: Final = re.compile(r"[^:\d]+:")
 _LINES_BEFORE_HEADER: Final = 12
+_HEAD_CHARACTERS: Final = 20_000
 
 
 def is_cboe_table(text: str) -> bool:
     """Whether text has, near its beginning, a header that could be the table's."""
-    return _find_header(text[:20_000].splitlines()) is not None
+    return _find_header(_lines(text[:_HEAD_CHARACTERS])) is not None
 
 
 def read_cboe_table(source: str, text: str, *, digest: str, ts_recv: int) -> Recorded:
@@ -61,7 +62,7 @@ def read_cboe_table(source: str, text: str, *, digest: str, ts_recv: int) -> Rec
     Raises:
         FileRefused: no header, another header, no rows, or none that can be used.
     """
-    lines = text.splitlines()
+    lines = _lines(text)
     at = _find_header(lines)
     if at is None:
         raise FileRefused(source, "wrong_header", "has no header of a Cboe quote table")
@@ -89,9 +90,14 @@ def read_cboe_table(source: str, text: str, *, digest: str, ts_recv: int) -> Rec
 
 def table_time(text: str) -> int | None:
     """When a table's data were taken, nanoseconds UTC; None where its date line cannot be read."""
-    lines = text[:20_000].splitlines()
+    lines = _lines(text[:_HEAD_CHARACTERS])
     at = _find_header(lines)
     return None if at is None else _time(_above(lines[:at]))
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as editors number them; `str.splitlines` would also break at control characters."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _above(lines: list[str]) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """`deltastream analyze`: its contract with scripts and people."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -253,3 +254,13 @@ def test_names_cannot_disturb_the_terminal(run, tmp_path):
     missing = tmp_path / "gone\x1b[2J"
     _, out, err = run(path, missing)
     assert "\x1b" not in out + err
+
+
+def test_names_need_not_be_text(run, tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.json")
+    shutil.copy(NSE, path)
+    code, out, _ = run("--json", path)
+    assert code == 0
+    assert json.loads(out.splitlines()[0])["file"].endswith("\ufffd.json")
+    assert run(path)[0] == 0
+    assert run(path + "?")[0] == 1
