@@ -117,7 +117,8 @@ def export(
             return writer.rows
 
     rows = run(main)
-    click.echo(f"{rows:,} rows{'' if output == '-' else f' in {output}'}", err=True)
+    where = "" if output == "-" else f" in {output}"
+    click.echo(f"{rows:,} row{'' if rows == 1 else 's'}{where}", err=True)
 
 
 async def _span(backend: Backend, product: str) -> tuple[int, int]:

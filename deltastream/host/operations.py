@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from operator import itemgetter
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _CHAINS_A_PAGE: Final = 5
 _ROWS_A_PAGE: Final = 500
+_ORDER: Final = itemgetter(0, 1, 2)
 
 
 class OperationError(DeltaStreamError):
@@ -199,19 +201,21 @@ async def bus_tail(host: HostView, request: Tail, send: Send) -> None:
 
 
 async def _newest(bus: Bus, request: Tail) -> list[Record]:
-    newest: list[Record] = []
+    """The newest messages over all topics by time of receipt; each topic's own in its order."""
+    newest: list[tuple[int, str, int, Record]] = []
     for topic in (await bus.statistics()).topics:
         if any(matches(pattern, topic.topic) for pattern in request.patterns):
-            newest = heapq.nlargest(
-                request.last, newest + await bus.last(topic.topic, limit=request.last), key=_age
-            )
-    return sorted(newest, key=_age)
+            age = 0
+            for record in await bus.last(topic.topic, limit=request.last):
+                age = max(age, _received(record.message))
+                newest.append((age, record.topic, record.position.seq, record))
+            newest = heapq.nlargest(request.last, newest, key=_ORDER)
+    return [record for *_, record in sorted(newest, key=_ORDER)]
 
 
-def _age(record: Record) -> tuple[int, str, int]:
-    message = record.message
+def _received(message: Message) -> int:
     stamps = (getattr(message, name, None) for name in ("ts_recv", "ts", "start"))
-    return next((stamp for stamp in stamps if stamp is not None), 0), record.topic, record.position.seq
+    return next((stamp for stamp in stamps if stamp is not None), 0)
 
 
 def _record(record: Record) -> dict[str, Any]:
