@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,10 +65,10 @@ class FileFacts:
 
 @dataclass(slots=True)
 class _Pile:
-    """The rows of one root and expiry, as they come."""
+    """The rows of one root and expiry, as they come; `rows` holds 23 numbers for each."""
 
     numbers: list[int] = field(default_factory=list)
-    rows: list[tuple[float, ...]] = field(default_factory=list)
+    rows: array[float] = field(default_factory=lambda: array("d"))
     sides: list[int] = field(default_factory=list)
     read: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -92,7 +93,7 @@ class Assembly:
         pile.read += 1
         pile.numbers.append(number)
         pile.sides.append((call is not None) + 2 * (put is not None))
-        pile.rows.append((strike, *(call or NO_SIDE), *(put or NO_SIDE)))
+        pile.rows.extend((strike, *(call or NO_SIDE), *(put or NO_SIDE)))
 
     def refuse(
         self, number: int, refused: RowRefused, root: str | None = None, expiry: date | None = None
@@ -175,7 +176,8 @@ class Assembly:
     def _believable_spot(self, spot: float | None) -> float | None:
         if spot is None:
             return None
-        strikes = [row[0] for pile in self._piles.values() for row in pile.rows if 0.0 < row[0] < np.inf]
+        listed = (strike for pile in self._piles.values() for strike in pile.rows[::CHAIN_ROWS])
+        strikes = [strike for strike in listed if 0.0 < strike < np.inf]
         if not strikes or plausible_spot(spot, min(strikes), max(strikes)):
             return spot
         self.remarks.append(f"the underlying's price {spot:g} cannot belong to these strikes; it is not used")
@@ -190,7 +192,7 @@ class Assembly:
         pile: _Pile,
         spot: float | None,
     ) -> OptionChain | None:
-        rows = np.array(pile.rows, dtype=np.float64).reshape(-1, CHAIN_ROWS)
+        rows = np.array(pile.rows).reshape(-1, CHAIN_ROWS)
         kept = self._without_implausible(pile, rows, spot)
         kept = self._without_duplicates(pile, rows, kept)
         if not kept:
