@@ -36,6 +36,11 @@ class RowCounts:
 class Recorded:
     """The content of one file.
 
+    Flags of its chains: "timestamp_unknown" (`ts_event` is `ts_recv`), "market_closed" (taken out of
+    session: the quotes are older than the timestamp), "assumed_terms" (a root, or its lot at that expiry,
+    that the tables do not know), "adjusted_contract" (deliverable and multiplier unknown), "truncated" (the
+    file ended in this chain), "rows_dropped" (totals are of the rest).
+
     Attributes:
         source: the file, as the caller named it.
         format: what the content turned out to be.

@@ -92,12 +92,14 @@ def _add_row(assembly: Assembly, index: int, row: object, underlying: str | None
 
 
 def _leg(row: dict[str, Any], side: str) -> dict[str, Any]:
+    """One side, empty where it is missing or names, by nulls and zeros, no contract."""
     leg = row.get(side)
     if leg is None:
         return {}
     if not isinstance(leg, dict):
         raise RowRefused("not_an_object", f"{side} is {shown(leg)}")
-    return leg
+    is_blank = "underlying" in leg and not leg["underlying"] and not leg.get("strikePrice")
+    return {} if is_blank else leg
 
 
 def _root(legs: dict[str, dict[str, Any]], underlying: str | None) -> str:

@@ -17,7 +17,7 @@ ABSENT: Final = math.nan
 
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _NOTHING: Final = frozenset({"", "-", "--", "nan", "null", "none"})
-_DAY_MONTH_YEAR: Final = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})", re.ASCII)
+_DAY_MONTH_YEAR: Final = re.compile(r"(\d{1,2})-(\d{1,2}|[A-Za-z]{3})-(\d{4})", re.ASCII)
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LITERALS: Final = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
 _YEARS: Final = range(1990, 2100)
@@ -84,19 +84,21 @@ def fraction(percent: float) -> float:
 
 
 def trading_date(text: object) -> date:
-    """An expiry written as 09-Dec-2025.
+    """An expiry written as 09-Dec-2025 or 09-12-2025, day first.
 
     Raises:
         RowRefused: not such a date.
     """
     found = _DAY_MONTH_YEAR.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is not None:
-        day, month, year = found.groups()
-        if month.lower() in _MONTHS and int(year) in _YEARS:
-            try:
-                return date(int(year), _MONTHS.index(month.lower()) + 1, int(day))
-            except ValueError:
-                pass
+        day, name, year = found.groups()
+        month = (
+            _MONTHS.index(name.lower()) + 1 if name.lower() in _MONTHS else int(name) if name.isdigit() else 0
+        )
+        try:
+            return date(int(year) if int(year) in _YEARS else 0, month, int(day))
+        except ValueError:
+            pass
     raise RowRefused("bad_expiry", f"{shown(text)} is not an expiry date")
 
 

@@ -244,3 +244,19 @@ def test_an_expiry_before_the_data_is_still_a_chain(document, read):
     document["records"]["timestamp"] = "10-Dec-2025 09:20:00"
     chain = read(json.dumps(document)).chains[0]
     assert chain.expiry_ts < chain.ts_event
+
+
+def test_a_side_of_nulls_and_zeros_is_a_missing_side(document, read, chain_of):
+    blank = {"strikePrice": 0, "expiryDate": None, "underlying": None, "identifier": None, "openInterest": 0}
+    document["records"]["data"][1]["CE"] = blank
+    recorded = read(json.dumps(document))
+    assert recorded.refusals == ()
+    assert math.isnan(chain_of(recorded, "NIFTY", "2025-12-30")["call_oi"][0])
+
+
+def test_a_side_may_write_its_expiry_in_digits(document, read):
+    for row in document["records"]["data"]:
+        for side in ("CE", "PE"):
+            if side in row:
+                row[side]["expiryDate"] = row[side]["expiryDate"].replace("Dec", "12")
+    assert read(json.dumps(document)).refusals == ()
