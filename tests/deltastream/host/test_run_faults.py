@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def call(*arguments: str, timeout: float = 30.0) -> subprocess.CompletedProcess[
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(data_dir: Path, *arguments: str):
     """A host that answers on its control socket; killed at the end if it still runs."""
     process = subprocess.Popen(
@@ -47,7 +48,7 @@ def running(data_dir: Path, *arguments: str):
     )
     try:
         for _ in range(200):
-            if process.poll() is not None or (data_dir / "control.sock").exists():
+            if process.poll() is not None or answers(data_dir / "control.sock"):
                 break
             time.sleep(0.05)
         yield process
@@ -55,6 +56,15 @@ def running(data_dir: Path, *arguments: str):
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def answers(control_socket: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.connect(str(control_socket))
+        except OSError:
+            return False
+    return True
 
 
 def status(data_dir: Path) -> dict:
@@ -181,7 +191,7 @@ def test_a_full_disk_degrades_and_recovers(tmp_path):
     mounted = tmp_path / "small"
     mounted.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(mounted)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(mounted)], capture_output=True, check=False
     )
     if done.returncode:
         pytest.skip(f"cannot mount: {done.stderr.decode().strip()}")
@@ -189,13 +199,9 @@ def test_a_full_disk_degrades_and_recovers(tmp_path):
         ballast = mounted / "ballast"
         with running(mounted / "d") as process:
             time.sleep(2)
-            with ballast.open("wb") as stream:
-                try:
-                    while True:
-                        stream.write(b"\0" * 4096)
-                        stream.flush()
-                except OSError:
-                    pass
+            with ballast.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+                while True:
+                    stream.write(b"\0" * 4096)
             time.sleep(4)
             assert process.poll() is None
             full = status(mounted / "d")
