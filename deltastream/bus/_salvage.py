@@ -83,7 +83,7 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
         new.execute("PRAGMA wal_autocheckpoint = 1000")
         create(new, epoch)
         try:
-            with closing(connect_reader(path)) as old:
+            with closing(connect_reader(path, damaged=True)) as old:
                 _take_over(old, new, report)
         except sqlite3.Error as error:
             report.unreadable.append(f"everything ({error})")

@@ -83,12 +83,15 @@ def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Conn
     return db
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A reading connection to a file that exists."""
+def connect_reader(path: Path, *, damaged: bool = False) -> sqlite3.Connection:
+    """A reading connection to a file that exists, or to what is left of it."""
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
-    db.execute("PRAGMA cache_size = -2048")
+    if damaged:
+        db.execute("PRAGMA writable_schema = ON")  # SQLite then reads a file that was cut short, too
+    else:
+        db.execute("PRAGMA cache_size = -2048")
     return db
 
 
