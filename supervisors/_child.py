@@ -178,6 +178,8 @@ class Child:
         if self.incarnation is None:
             raise SupervisionError(f"{self.path}: nothing to stop")
         self.incarnation.scope.cancel("asked to stop by the supervisor")
+        if self.supervisor is not None:
+            self.supervisor.request_stop()  # now rather than when its task learns of the cancellation
         return self.incarnation
 
     def blame(self, record: ErrorRecord) -> None:

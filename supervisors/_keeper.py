@@ -101,7 +101,6 @@ class Keeper:
 
     async def ask(self, child: Child, seconds: float) -> bool:
         """Ask a child to stop and wait that long for its end; return whether it has ended."""
-        child.restart_at = None
         life = child.ask_to_stop()
         with trio.move_on_after(seconds):
             await life.done.wait()

@@ -16,10 +16,10 @@ class Request:
 
     __slots__ = ("_done", "_error", "_operation", "_value", "_withdrawn")
 
-    def __init__(self, operation: Callable[[Keeper], Awaitable[Any]]) -> None:
+    def __init__(self, operation: Callable[[Keeper], Awaitable[Any]], path: str) -> None:
         self._operation = operation
         self._done = trio.Event()
-        self._error: BaseException | None = None
+        self._error: Exception | None = SupervisorStopped(f"{path} is stopping")
         self._value: Any = None
         self._withdrawn = False
 
@@ -29,13 +29,14 @@ class Request:
             return
         try:
             self._value = await self._operation(keeper)
+            self._error = None
         except Exception as error:
             self._error = error
-        self._done.set()
+        finally:
+            self._done.set()
 
-    def refuse(self, path: str) -> None:
-        """Answer that the supervisor at ``path`` has ended."""
-        self._error = SupervisorStopped(f"{path} is stopping")
+    def refuse(self) -> None:
+        """Answer that the supervisor is stopping."""
         self._done.set()
 
     async def result(self) -> Any:

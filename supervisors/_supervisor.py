@@ -425,9 +425,9 @@ class Supervisor:
     # Requests
 
     async def _ask(self, operation: Callable[[Keeper], Awaitable[Any]]) -> Any:
-        request = Request(operation)
+        request = Request(operation, self.path)
         if self._closed:
-            request.refuse(self.path)
+            request.refuse()
         else:
             self._post(request)
         return await request.result()
@@ -436,7 +436,7 @@ class Supervisor:
         self._closed = True
         for message in self._inbox:
             if isinstance(message, Request):
-                message.refuse(self.path)
+                message.refuse()
         self._inbox.clear()
 
     async def _add(self, spec: AnySpec, keeper: Keeper) -> Any:

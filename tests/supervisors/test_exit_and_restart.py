@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from supervisors import ChildState, ExitReason, Outcome, Restart, RestartIntensityExceeded, Strategy
+from supervisors import Backoff, ChildState, ExitReason, Outcome, Restart, RestartIntensityExceeded, Strategy
 
 
 class Panic(BaseException):
@@ -133,6 +133,24 @@ async def test_fatal_errors_stop_the_tree_in_order_and_propagate(world, error):
     assert world.log == ["+a", "+b", "+x", "+c", "+d", "-x", "-c", "-b", "-d", "-a"]
 
 
+async def test_fatal_error_while_giving_up(world):
+    """Row 10: it outranks the reason for giving up."""
+
+    async def exits(ctx, *, task_status):
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise SystemExit(5)
+
+    children = [world.child("a"), world.child("x", start=exits), world.child("c")]
+    async with world.failing(SystemExit, *children, intensity=world.none):
+        world.crash("c")
+        await trio.sleep_forever()
+    assert world.log == ["+a", "+c", "-c", "-a"]
+    assert world.kinds("root") == ["gave up", "gave up"]
+
+
 async def test_fatal_error_in_a_start(world):
     """Row 10."""
 
@@ -232,6 +250,22 @@ async def test_earlier_failure_takes_over_a_restart_in_waiting(world, autojump_c
         await world.settle()
         assert world.log[4:] == ["-c", "-d", "-a", "-b", "+a", "+b", "+c", "+d"]
         assert tree.statistics().restarts_counted == 2
+
+
+async def test_earlier_failure_does_not_shorten_a_later_back_off(world, autojump_clock):
+    """Rows 16 and 23: a is back soon, c and d when the longer back-off of c is over."""
+    backoff = Backoff(initial=0.1, factor=10, maximum=10, jitter=0)
+    async with world.open(*map(world.child, "abcd"), strategy=Strategy.REST_FOR_ONE, backoff=backoff) as tree:
+        world.crash("c")
+        await world.settle()
+        world.crash("c")
+        await trio.sleep(0.01)
+        world.crash("a")
+        await world.settle()
+        states = [child.state for child in tree.statistics().children]
+        assert states == [ChildState.RUNNING] * 2 + [ChildState.BACKING_OFF] * 2
+        await trio.sleep(0.6)
+        assert world.log[-4:] == ["+a", "+b", "+c", "+d"]
 
 
 @pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
