@@ -14,9 +14,10 @@ def surface_slice(chain: EnrichedChain) -> SurfaceSlice | None:
     """One expiry's smile: mid volatilities of out-of-the-money quotes, by strike.
 
     Puts below the forward, calls at and above it: one quote per strike, never an average of call
-    and put. None where the chain has no time to expiry or no forward.
+    and put. None where the chain has no time to expiry or no forward, and for adjusted contracts,
+    which deliver something else than the product.
     """
-    if chain.t is None or chain.forward is None:
+    if chain.t is None or chain.forward is None or "adjusted_contract" in chain.flags:
         return None
     strikes = chain.strikes.tolist()
     calls, puts = chain["call_iv"].tolist(), chain["put_iv"].tolist()

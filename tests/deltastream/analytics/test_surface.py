@@ -49,3 +49,8 @@ def test_no_slice_no_surface(make_chain):
     assert surface_slice(expired) is None
     assert surface("TEST", [expired], ts_recv=2) is None
     assert surface("TEST", [], ts_recv=2) is None
+
+
+def test_adjusted_contracts_stay_out(make_chain):
+    adjusted = enrich(make_chain(flags=("adjusted_contract",)), SETTINGS, ts_recv=1)
+    assert surface_slice(adjusted) is None
