@@ -143,7 +143,7 @@ class Supervisor:
     async def remove_child(self, name: str) -> None:
         """Forget a child that has no incarnation.
 
-        Cancellation: The request stands; the child is forgotten or not.
+        Cancellation: before its turn nothing happens; afterwards the child is forgotten unseen.
 
         Raises:
             UnknownChild: There is no such child.
