@@ -10,7 +10,7 @@ from pathlib import Path
 from deltastream import _core
 
 LONGEST = 500
-MACHINE = re.compile(r"(^|[^\w./-])/(work|root|farm|home)/")
+MACHINE = re.compile(r"(^|[^\w./-])/(work|root|farm)/")
 CRATES = "registry+https://github.com/rust-lang/crates.io-index"
 
 
