@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import IO, Any, Final, cast
 
@@ -118,7 +118,8 @@ class _Terminal:
                 while True:
                     await look.refresh()
                     if self._output.statistics().waiting <= _FRAMES_WAITING:  # else the terminal is on hold
-                        frame = render(board, look.machinery(), self._clock.now_ns())
+                        now, width = self._clock.now_ns(), self._console.width
+                        frame = render(board, look.machinery(), now, width)
                         self._live.update(frame, refresh=True)
                     await trio.sleep(_FRAME_S)
         except Exception:
@@ -143,11 +144,13 @@ class _Look:
 
     async def refresh(self) -> None:
         if self._turn % _FRAMES_PER_LOOK == 0:
-            try:
+            self._bus = None
+            with (
+                trio.move_on_after(_FRAME_S),
+                suppress(BusClosed),
+            ):  # a bus that is away makes its callers wait
                 self._bus = await self._host.bus.statistics()
-            except BusClosed:
-                self._bus = None
-            else:
+            if self._bus is not None:
                 now, count = trio.current_time(), self._bus.appended
                 if self._taken is not None and now > self._taken[0]:
                     self._rate = max(count - self._taken[1], 0) / (now - self._taken[0])

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
 from rich.text import Text
 
 from deltastream.bus.protocol import BusStatistics, Gap, Record
-from deltastream.cli._output import age, clean, number, size, state_style, table
+from deltastream.cli._output import age, clean, number, size, state_style
 from deltastream.messages import EnrichedChain, MarketStatus, Message, UnderlyingTick
 from supervisors import LagStatistics, SupervisorStatistics
 
@@ -18,6 +17,10 @@ __all__ = ["PATTERNS", "STATUS", "Board", "Machinery", "render"]
 
 STATUS: Final = "market.status.*"
 PATTERNS: Final = ("market.tick.*", STATUS, "enriched.chain.*")
+_COLUMNS: Final = ("product", "price", "PCR", "max pain", "straddle", "ATM IV", "expiry", "age", "market")
+_NUMBERS: Final = frozenset((*_COLUMNS[1:6], "age"))
+_EXPENDABLE: Final = ("expiry", "age", "market", "max pain", "PCR")
+_GAP: Final = "   "
 _METRICS: Final = ("pcr_oi", "max_pain_strike", "atm_straddle_price", "atm_iv")
 
 
@@ -137,57 +140,87 @@ class Machinery:
     data_dir: str
 
 
-def render(board: Board, machinery: Machinery, now_ns: int) -> RenderableType:
-    """The whole view."""
-    numbers = ("price", "PCR", "max pain", "straddle", "ATM IV", "age")
-    shown = table(
-        "product", "price", "PCR", "max pain", "straddle", "ATM IV", "expiry", "age", "market", right=numbers
-    )
-    shown.padding = (0, 2, 0, 0)
-    for product, line in board.lines():
-        shown.add_row(*_cells(product, line, now_ns))
-    if not board.lines():
-        shown.add_row(Text("waiting for the market", "dim"))
-    return Group(shown, Text(), *_footer(machinery))
+def render(board: Board, machinery: Machinery, now_ns: int, width: int) -> Text:
+    """The whole view in lines of at most `width` characters, made in a fraction of a millisecond.
+
+    It is drawn on the host's own event loop, for which a table of rich's takes too long.
+    """
+    view = Text(no_wrap=True, overflow="crop", end="")
+    rows = [{name: Text(name, "dim") for name in _COLUMNS}]
+    rows += [_cells(product, line, now_ns) for product, line in board.lines()]
+    for row in _laid_out(rows, width):
+        view.append_text(row).append("\n")
+    if len(rows) == 1:
+        view.append("waiting for the market\n", "dim")
+    view.append("\n")
+    for line in (*_flowing(_actors(machinery), width), *_flowing(_figures(machinery), width)):
+        view.append_text(line).append("\n")
+    return view.append(f"{clean(machinery.data_dir).plain}   Ctrl-C stops", "dim")
 
 
-def _cells(product: str, line: Line, now_ns: int) -> list[Text | str]:
+def _laid_out(rows: list[dict[str, Text]], width: int) -> Iterator[Text]:
+    """The rows in columns; where there is no room for all, those that can be missed are left out."""
+    widths = {name: max(len(row[name]) for row in rows) for name in _COLUMNS}
+    for name in _EXPENDABLE:
+        if sum(widths.values()) + len(_GAP) * (len(widths) - 1) > width:
+            del widths[name]
+    for row in rows:
+        line = Text()
+        for name, room in widths.items():
+            fill = " " * (room - len(row[name]))
+            before, after = (fill, "") if name in _NUMBERS else ("", fill)
+            line.append(_GAP if line else "").append(before).append_text(row[name]).append(after)
+        yield line
+
+
+def _cells(product: str, line: Line, now_ns: int) -> dict[str, Text]:
     front = line.front
     metrics: dict[str, float | None] = front.metrics if front else dict.fromkeys(_METRICS)
     iv, pain = metrics["atm_iv"], metrics["max_pain_strike"]
     status = Text(line.status or "-", state_style(line.status or "-"))
     if line.status not in (None, "open") and line.reason:
         status.append(f" {clean(line.reason).plain}", "dim")
-    return [
-        clean(product),
-        Text(number(_price(line)), "bold"),
-        number(metrics["pcr_oi"], 3),
-        "-" if pain is None else f"{pain:,g}",
-        number(metrics["atm_straddle_price"]),
-        "-" if iv is None else f"{iv:.2%}",
-        front.expiry if front else "-",
-        "-" if line.ts_recv is None else age((now_ns - line.ts_recv) / 1e9),
-        status,
-    ]
+    return {
+        "product": clean(product),
+        "price": Text(number(_price(line)), "bold"),
+        "PCR": Text(number(metrics["pcr_oi"], 3)),
+        "max pain": Text("-" if pain is None else f"{pain:,g}"),
+        "straddle": Text(number(metrics["atm_straddle_price"])),
+        "ATM IV": Text("-" if iv is None else f"{iv:.2%}"),
+        "expiry": Text(front.expiry if front else "-"),
+        "age": Text("-" if line.ts_recv is None else age((now_ns - line.ts_recv) / 1e9)),
+        "market": status,
+    }
 
 
-def _footer(machinery: Machinery) -> list[Text]:
-    actors = Text()
-    if machinery.tree is not None:
-        for child in machinery.tree.walk():
-            if not isinstance(child, SupervisorStatistics):
-                actors.append(f"{child.name} ").append(child.state.value, state_style(child.state.value))
-                actors.append(f" ({child.restarts} restarts)  " if child.restarts else "  ")
-    figures = []
+def _actors(machinery: Machinery) -> Iterator[Text]:
+    for child in machinery.tree.walk() if machinery.tree is not None else ():
+        if not isinstance(child, SupervisorStatistics):
+            actor = Text(f"{child.name} ").append(child.state.value, state_style(child.state.value))
+            if child.reason:
+                actor.append(f" {clean(child.reason).plain}", "dim")
+            yield actor.append(f" ({child.restarts} restarts)" if child.restarts else "")
+
+
+def _figures(machinery: Machinery) -> Iterator[Text]:
     if machinery.rate is not None:
-        figures.append(f"{machinery.rate:,.0f} messages/s")
+        yield Text(f"{machinery.rate:,.0f} messages/s")
     if machinery.bus is not None:
-        figures.append(f"{sum(group.lag for group in machinery.bus.groups):,} behind")
+        yield Text(f"{sum(group.lag for group in machinery.bus.groups):,} behind")
         if dead := sum(group.dead for group in machinery.bus.groups):
-            figures.append(f"{dead:,} dead letters")
+            yield Text(f"{dead:,} dead letters", "yellow")
     if machinery.lag is not None and machinery.lag.p99 is not None:
-        figures.append(f"loop lag p99 {machinery.lag.p99 * 1e3:.1f} ms")
-    figures += [f"{name} {size(count)}" for name, count in machinery.sizes.items()]
-    place = clean(machinery.data_dir).append("   Ctrl-C stops")
-    place.stylize("dim")
-    return [actors, Text("   ".join(figures)), place]
+        yield Text(f"loop lag p99 {machinery.lag.p99 * 1e3:.1f} ms")
+    for name, count in machinery.sizes.items():
+        yield Text(f"{name} {size(count)}")
+
+
+def _flowing(parts: Iterator[Text], width: int) -> Iterator[Text]:
+    """The parts side by side, on as many lines as they need."""
+    line = Text()
+    for part in parts:
+        if line and len(line) + len(_GAP) + len(part) > width:
+            yield line
+            line = Text()
+        line.append(_GAP if line else "").append_text(part)
+    yield line

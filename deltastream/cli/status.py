@@ -68,12 +68,17 @@ def render(plain: dict[str, Any], settings: Settings) -> Group:
     from rich.console import Group
     from rich.text import Text
 
+    from deltastream.cli._output import clean
+
     parts: list[Any] = [_headline(plain)]
     if plain["tree"] is not None:
         parts += [Text(), _tree(plain["tree"])]
-    parts += [Text(), _bus(plain["bus"], plain["running"])]
-    if plain["bus"]["groups"]:
-        parts += [Text(), _groups(plain["bus"]["groups"])]
+    for name, error in plain["errors"].items():
+        parts += [Text(), Text.assemble((f"{name}  ", "bold"), (clean(error).plain, "bold red"))]
+    if plain["bus"] is not None:
+        parts += [Text(), _bus(plain["bus"], plain["running"])]
+        if plain["bus"]["groups"]:
+            parts += [Text(), _groups(plain["bus"]["groups"])]
     return Group(*parts, Text(), _sizes(plain, settings))
 
 
@@ -167,7 +172,7 @@ def _sizes(plain: dict[str, Any], settings: Settings) -> Text:
     disk, store = plain["bytes_on_disk"], plain["store"]
     text = Text.assemble(("journal  ", "bold"), f"{size(disk['journal'])} of {size(settings.bus.max_bytes)}")
     text.append("   store  ", "bold").append(f"{size(disk['store'])} of {size(settings.store.max_bytes)}  ")
-    if plain["running"]:
+    if plain["running"] and store is not None:
         text.append(store["state"], state_style(store["state"]))
         if store["reason"]:
             text.append("  ").append_text(clean(store["reason"]))

@@ -109,11 +109,13 @@ def socket_address(path: Path) -> Iterator[str]:
 async def _listening(path: Path) -> AsyncIterator[trio.SocketListener]:
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
-            _remove(path)
+            unready = path.with_name(f"{path.name}.new")
+            _remove(unready)
             os.fchmod(sock.fileno(), 0o600)  # the socket file inherits it: never open to others
-            with socket_address(path) as address:
+            with socket_address(unready) as address:
                 await sock.bind(address)
             sock.listen(64)
+            unready.replace(path)  # whoever finds it can connect
         except OSError as error:
             raise DataDirectoryError(
                 f"The control socket {path} cannot be made: {error.strerror}."

@@ -34,6 +34,7 @@ __all__ = ["CALLS", "STREAMS", "HostView", "OperationError", "Send", "TreeView",
 T = TypeVar("T")
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+_PART_S: Final = 2.0
 _CHAINS_A_PAGE: Final = 5
 _ROWS_A_PAGE: Final = 500
 _ORDER: Final = itemgetter(0, 1, 2)
@@ -135,8 +136,14 @@ class Series(Request, frozen=True, kw_only=True):
 
 
 async def status(host: HostView, request: Nothing) -> dict[str, Any]:
-    """The host at one instant: versions, tree, loop lag, bus, store, sizes on disk."""
+    """The host at one instant: versions, tree, loop lag, bus, store, sizes on disk.
+
+    A part that does not answer soon is None, and `errors` says why: the rest matters all the more.
+    """
     running = host.tree is not None
+    errors: dict[str, str] = {}
+    bus = await _part("bus", host.bus.statistics, errors)
+    store = await _part("store", host.store.statistics, errors)
     return {
         "running": running,
         "version": version("deltastream"),
@@ -146,10 +153,22 @@ async def status(host: HostView, request: Nothing) -> dict[str, Any]:
         "feed": host.settings.feed,
         "tree": plain_tree(host.tree.statistics(), trio.current_time()) if host.tree is not None else None,
         "loop_lag": msgspec.to_builtins(host.loop_lag()),
-        "bus": await bus_stats(host, request),
-        "store": msgspec.to_builtins(await host.store.statistics()),
+        "bus": bus,
+        "store": store,
+        "errors": errors,
         "bytes_on_disk": host.data_dir.sizes(),
     }
+
+
+async def _part(name: str, statistics: Callable[[], Awaitable[Any]], errors: dict[str, str]) -> Any:
+    try:
+        with trio.fail_after(_PART_S):
+            return msgspec.to_builtins(await statistics())
+    except trio.TooSlowError:
+        errors[name] = f"does not answer within {_PART_S:g} s"
+    except DeltaStreamError as error:
+        errors[name] = str(error)
+    return None
 
 
 def plain_tree(child: ChildStatistics, now: float) -> dict[str, Any]:

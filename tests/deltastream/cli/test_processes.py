@@ -83,7 +83,7 @@ def test_followers_end_with_ctrl_c_and_recordings_replay(host, start, own_enviro
 
     file = tmp_path / "r.dsrec"
     record = start("record", str(file), "market.*")
-    wait_for(lambda: file.exists() and file.stat().st_size > 20_000)
+    wait_for(lambda: file.exists() and file.stat().st_size > 100_000)
     record.send_signal(signal.SIGINT)
     out, err = record.communicate(timeout=5)
     assert (record.returncode, out) == (0, "")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from deltastream.bus import Gap, Record
 from deltastream.cli._view import Board, Machinery, render
@@ -24,10 +22,8 @@ def board():
     return Board()
 
 
-def picture(board: Board, now_ns: int) -> list[str]:
-    out = StringIO()
-    Console(file=out, width=120).print(render(board, IDLE, now_ns))
-    return [line.rstrip() for line in out.getvalue().splitlines()]
+def picture(board: Board, now_ns: int, width: int = 120) -> list[str]:
+    return [line.rstrip() for line in render(board, IDLE, now_ns, width).plain.splitlines()]
 
 
 def test_before_anything_has_come(board: Board):
@@ -116,3 +112,14 @@ def test_foreign_text_cannot_drive_the_terminal(board: Board, make: Any):
     board.take(record(make.tick(1, "\x1b[2J[red]X[/red]")))
     assert "[2J[red]X[/red]" in picture(board, make.T0)[1]
     assert "\x1b" not in picture(board, make.T0)[1]
+
+
+def test_a_narrow_terminal_leaves_out_columns_but_cuts_no_number(board: Board, make: Any):
+    for message in (make.tick(1), make.status(1, "open"), make.chain(2)):
+        board.take(record(message))
+    for width in range(40, 100):
+        lines = picture(board, make.T0, width)
+        assert max(map(len, lines)) <= width
+        assert "26,001.00" in lines[1]
+    heading = picture(board, make.T0, 68)[0]
+    assert ("market" in heading, "age" in heading, "expiry" in heading) == (True, False, False)

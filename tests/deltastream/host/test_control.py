@@ -8,13 +8,16 @@ import socket
 import stat
 from contextlib import asynccontextmanager
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from rich.console import Console
 
-from deltastream.errors import DataDirectoryError
+from deltastream.cli.status import render
+from deltastream.errors import DataDirectoryError, StoreUnavailable
 from deltastream.host.control import Limits, serve_control
 from deltastream.host.control_client import ControlClient, HostNotRunning, connect
 from deltastream.host.data_dir import DataDirectory
@@ -77,6 +80,23 @@ async def test_status_of_the_whole_host(parts, tick):
     assert status["store"]["state"] == "running"
     assert status["bytes_on_disk"]["journal"] > 0
     assert (status["running"], status["pid"]) == (True, os.getpid())
+
+
+async def test_status_tells_of_the_rest_when_a_part_does_not_answer(parts, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("deltastream.host.operations._PART_S", 0.05)
+
+    async def refused() -> None:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(parts.bus, "statistics", trio.sleep_forever)
+    monkeypatch.setattr(parts.store, "statistics", refused)
+    async with serving(parts) as path, await connect(path) as client:
+        status = await client.call("status")
+    assert (status["bus"], status["store"], status["tree"]["state"]) == (None, None, "running")
+    assert status["errors"] == {"bus": "does not answer within 0.05 s", "store": "the disk is full"}
+    out = StringIO()
+    Console(file=out, width=120).print(render(status, parts.settings))
+    assert "bus  does not answer within 0.05 s" in out.getvalue()
 
 
 async def test_the_socket_is_for_its_owner_and_goes_with_the_host(parts):
