@@ -133,8 +133,10 @@ class Repository(Protocol):
         """Write the effects of messages and move the group's positions, in one transaction.
 
         Ticks, enriched chains (with their metrics), surfaces and market status become history,
-        bars are merged from new ticks; a record already applied has no second effect. A group's
-        position per topic becomes the greatest seq applied; it never moves back within an epoch.
+        bars are merged from new ticks. A record whose topic, epoch and seq were applied before has
+        no second effect, however late, out of order or for which group it comes again, even when
+        retention has dropped what it wrote. A group's position per topic becomes the greatest seq
+        applied; it never moves back within an epoch, nor to an epoch seen before the present one.
 
         Returns:
             How many records were new.
@@ -169,7 +171,12 @@ class Repository(Protocol):
     async def chain(
         self, product: str, *, expiry: str | None = None, root: str | None = None, at: int | None = None
     ) -> EnrichedChain | None:
-        """The latest chain of a series; without `expiry`, of the nearest one not expired by its own time."""
+        """The latest chain of a series.
+
+        Without `expiry`, of the nearest series not expired at `at` (or at the product's newest
+        data) that has one. Without `root`, where several share an expiry: of the root named like
+        the product, else of the first by name.
+        """
         ...
 
     async def latest_chains(self, product: str, *, at: int | None = None) -> list[EnrichedChain]:
@@ -187,7 +194,7 @@ class Repository(Protocol):
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page[EnrichedChain]:
-        """A range of one series' chains, at most 20 a page."""
+        """A range of one series' chains, at most 20 a page; without `root`, see `chain`."""
         ...
 
     async def metrics(
@@ -201,7 +208,7 @@ class Repository(Protocol):
         limit: int = 1000,
         cursor: str | None = None,
     ) -> Page[MetricRow]:
-        """A range of one series' metrics, at most 5,000 a page."""
+        """A range of one series' metrics, at most 5,000 a page; without `root`, see `chain`."""
         ...
 
     async def bars(

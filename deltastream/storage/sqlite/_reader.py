@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from deltastream.messages import (
@@ -26,6 +26,7 @@ from deltastream.storage.sqlite._schema import transaction
 __all__ = ["NEWEST", "Reader"]
 
 T = TypeVar("T")
+Rows = Iterable[tuple[Any, ...]]
 
 NEWEST: Final = (1 << 63) - 1
 """An instant after everything."""
@@ -62,6 +63,7 @@ _BARS: Final = _Range(
 class Reader:
     """Answers the repository's questions through one connection. For one thread at a time.
 
+    The methods are those of `Repository`, with `at` given and arguments checked already.
     Ranges take `after`, the key they continue from, and return rows with the key of the last one,
     or None at the end.
 
@@ -98,7 +100,7 @@ class Reader:
         row = self.connection.execute(
             f"SELECT {_TICK} FROM ticks WHERE {_PRODUCT} {_LATEST}", (product, at)
         ).fetchone()
-        return None if row is None else _ticks(product, [row])[0]
+        return None if row is None else _ticks(product, (row,))[0]
 
     def ticks(
         self, product: str, after: Key, end: int, limit: int
@@ -108,7 +110,7 @@ class Reader:
     def bars(
         self, product: str, interval_s: int, after: Key, end: int, limit: int
     ) -> tuple[list[Bar], Key | None]:
-        def made(rows: list[tuple[Any, ...]]) -> list[Bar]:
+        def made(rows: Rows) -> list[Bar]:
             return [
                 Bar(
                     product=product, interval_s=interval_s, start=start,
@@ -156,7 +158,7 @@ class Reader:
             root,
         )
 
-        def made(rows: list[tuple[Any, ...]]) -> list[MetricRow]:
+        def made(rows: Rows) -> list[MetricRow]:
             return [
                 MetricRow(product, str(root), expiry, ts, dict(zip(METRICS, values, strict=True)))
                 for ts, *values in rows
@@ -190,15 +192,15 @@ class Reader:
         after: Key,
         end: int,
         limit: int,
-        made: Callable[[list[tuple[Any, ...]]], list[T]],
+        made: Callable[[Rows], list[T]],
     ) -> tuple[list[T], Key | None]:
         with transaction(self.connection, "BEGIN"):
             bounds = (*owner, *after, end)
-            rows = self.connection.execute(kind.rows, (*bounds, limit)).fetchall()
+            items = made(self.connection.execute(kind.rows, (*bounds, limit)))
             keys: list[Key] = []
-            if len(rows) == limit:
+            if len(items) == limit:
                 keys = self.connection.execute(kind.keys, (*bounds, 2, limit - 1)).fetchall()
-        return made(rows), keys[0] if len(keys) == 2 else None
+        return items, keys[0] if len(keys) == 2 else None
 
     def _series(self, product: str, expiry: str, root: str | None) -> int | None:
         """Without a root: the one named like the product, else the first by name."""
@@ -233,7 +235,7 @@ class Reader:
         return None if row is None else row[0]
 
 
-def _ticks(product: str, rows: list[tuple[Any, ...]]) -> list[UnderlyingTick]:
+def _ticks(product: str, rows: Rows) -> list[UnderlyingTick]:
     return [
         UnderlyingTick(product=product, ts_event=ts_event, ts_recv=ts_recv, price=price, volume=volume)
         for ts_event, ts_recv, price, volume in rows

@@ -41,11 +41,8 @@ _KINDS: Final = (
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Bytes of the database file that hold something."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
+    pages, free, size = _pages(connection)
+    return (pages - free) * size
 
 
 def prune(connection: sqlite3.Connection) -> tuple[str, int] | None:
@@ -98,13 +95,19 @@ def shrink(connection: sqlite3.Connection, limit: int) -> bool:
     Raises:
         sqlite3.Error: see `translated`.
     """
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
+    pages, free, size = _pages(connection)
     excess = min(pages - limit // size, free, _PAGES_PER_STEP)
     if excess <= 0:
         return False
     # one row per page and no column: `execute` would stop after the first
     connection.executescript(f"PRAGMA incremental_vacuum({excess})")
-    return bool(excess == _PAGES_PER_STEP)
+    return excess == _PAGES_PER_STEP
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Pages of the file, how many of them are free, and the size of one in bytes."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return pages, free, size

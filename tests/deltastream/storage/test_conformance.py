@@ -104,6 +104,7 @@ async def test_one_bad_record_undoes_the_call(repository_factory, make):
         assert await store.products() == []
         assert await store.tick("NIFTY") is None
         assert await store.apply("g", good) == 2
+        assert [bar.ticks for bar in (await store.bars("NIFTY", interval_s=60, **ALL)).items] == [1]
         assert await store.positions("g") == {"topic.one": Position("e1", 2)}
         assert [p.product for p in await store.products()] == ["NIFTY"]
 
@@ -132,7 +133,9 @@ async def test_one_bad_record_undoes_the_call(repository_factory, make):
         lambda make: make.chain(T0, max_pain_interval=(1.0,)),
         lambda make: make.chain(T0, reasons={"x": object()}),
         lambda make: make.surface(1 << 70),
+        lambda make: make.surface(T0, atm_iv="low"),
         lambda make: make.status(T0, product=7),
+        lambda make: make.status(T0, status="asleep"),
     ],
 )
 async def test_what_cannot_be_stored_is_refused_by_name(repository_factory, make, unfit):
@@ -190,6 +193,7 @@ async def test_ranges_are_half_open_and_pages_continue(repository_factory, make)
             while True:
                 page = await store.ticks("NIFTY", start=T0 + 1, end=T0 + 6, limit=size, cursor=cursor)
                 assert len(page.items) <= size
+                assert page.items
                 seen += page.items
                 cursor = page.cursor
                 if cursor is None:
@@ -328,6 +332,10 @@ async def test_products_and_expiries_are_listed_with_their_spans(repository_fact
             StoredExpiry("NIFTY", "2026-11-24", T0 + 100, T0 + 10, T0 + 10)
         ]
         assert await store.expiries("AAPL") == []
+        corrected = make.chain(T0 + 70, expiry="2026-12-29", expiry_ts=T0 + 950)
+        outdated = make.chain(T0 + 69, expiry="2026-12-29", expiry_ts=T0 + 901)
+        await store.apply("g", make.records(corrected, outdated, start=20))
+        assert (await store.expiries("NIFTY"))[1].expiry_ts == T0 + 950
 
 
 async def test_the_nearest_chain_is_the_nearest_not_expired(repository_factory, make):

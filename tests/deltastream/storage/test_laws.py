@@ -28,7 +28,7 @@ ALL = {"start": 0, "end": 1 << 62}
 NAMES = itertools.count()
 EXPIRIES = {"2026-11-24": T0 + 8 * MINUTE, "2026-12-29": FAR}
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def bars_of(ticks: list[tuple[int, UnderlyingTick]], interval_s: int) -> list[Bar]:

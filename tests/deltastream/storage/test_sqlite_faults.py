@@ -73,6 +73,7 @@ async def test_a_write_that_fails_leaves_nothing_and_works_later(path, inline_se
             for _ in range(2):
                 with pytest.raises(StoreUnavailable, match=re.escape(f"store {path} is away: ")):
                     await store.apply("g", second)
+            assert not store._connection.in_transaction
             assert await store.positions("g") == {"topic.one": Position("e1", 2)}
             assert (await store.tick("NIFTY")).ts_event == T0
             statistics = await store.statistics()
@@ -84,6 +85,15 @@ async def test_a_write_that_fails_leaves_nothing_and_works_later(path, inline_se
         assert await store.positions("g") == {"topic.one": Position("e1", 32)}
         assert (await store.chain("NIFTY")).ts_event == T0 + 29
         assert len((await store.ticks("NIFTY", **ALL)).items) == 2
+
+
+async def test_a_refusal_holds_no_lock(path, inline_seams, make):
+    async with SqliteRepository(path, PATIENT, inline_seams) as store:
+        with pytest.raises(StoreError):
+            await store.apply("g", make.records(make.tick(T0), make.tick(T0, -1.0)))
+        other = sqlite3.connect(path, isolation_level=None, timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.close()
 
 
 async def test_a_directory_that_may_not_be_written(tmp_path, inline_seams, make):

@@ -91,6 +91,7 @@ async def test_kinds_go_in_order_and_the_newest_of_each_series_stays(tmp_path, i
                 make.records(
                     *(make.chain(T0 + i, product=product, expiry=e, root=product)
                       for i in range(200) for e in ("2026-11-24", "2026-12-29")),
+                    make.chain(T0 - 5, product=product, expiry="2026-11-17", root="ONCE"),
                     *(make.tick(T0 + i * MINUTE, product=product) for i in range(5000)),
                     *(make.surface(T0 + i, product) for i in range(200)),
                     *(make.status(T0 + i, product) for i in range(200)),
@@ -111,10 +112,25 @@ async def test_kinds_go_in_order_and_the_newest_of_each_series_stays(tmp_path, i
     async with SqliteRepository(path, SMALL, inline_seams) as store:
         for product in ("NIFTY", "AAPL"):
             assert (await store.tick(product)).ts_event == T0 + 4999 * MINUTE
-            assert [c.ts_event for c in await store.latest_chains(product)] == [T0 + 199] * 2
+            chains = await store.latest_chains(product)
+            assert [c.ts_event - T0 for c in chains] == [-5, 199, 199]
             assert (await store.surface(product)).ts_event == T0 + 199
             assert (await store.status(product, at=T0)).ts_event == T0
         assert (await store.bars("NIFTY", interval_s=60, **ALL, limit=5000)).items == bars
+
+
+async def test_the_oldest_series_goes_first(tmp_path, inline_seams, make):
+    path = tmp_path / "store.db"
+    async with SqliteRepository(path, SMALL, inline_seams) as store:
+        for start, expiry in ((300, "2026-11-24"), (0, "2026-12-29"), (900, "2027-01-26")):
+            chains = (make.chain(T0 + start + i, expiry=expiry) for i in range(200))
+            await store.apply("g", make.records(*chains, start=start + 1))
+        assert prune(store._connection) == ("chains", 128)
+        first = [
+            (await store.chains("NIFTY", expiry=expiry, **ALL)).items[0].ts_event - T0
+            for expiry in ("2026-11-24", "2026-12-29", "2027-01-26")
+        ]
+        assert first == [300, 128, 900]
 
 
 async def test_a_repeat_of_what_was_dropped_is_still_a_repeat(tmp_path, inline_seams, make):
