@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from deltastream.bus._schema import SEQ_BITS, connect, connect_reader, create, migrate
+from deltastream.bus._schema import SEQ_BITS, WAL_BYTES, connect, connect_reader, create, migrate
 from deltastream.errors import JournalError
 
 __all__ = [
@@ -127,6 +127,8 @@ class Journal:
         path: the file; created with its tables where there is none.
         durability: see `BusSettings`.
         new_epoch: names the first epoch of a new journal.
+        wal_limit: size of frames at which a commit writes the log back itself, because nobody else
+            has kept up.
 
     Raises:
         JournalError: it cannot be opened; the text says why.
@@ -134,9 +136,15 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, durability: Literal["process", "power"], new_epoch: Callable[[], str]
+        self,
+        path: Path,
+        durability: Literal["process", "power"],
+        new_epoch: Callable[[], str],
+        wal_limit: int = 4 * WAL_BYTES,
     ) -> None:
         self.path = path
+        self._wal_limit = wal_limit
+        self._unwritten = 0
         try:
             self.db = connect(path, durability)
         except sqlite3.OperationalError as error:
@@ -167,6 +175,8 @@ class Journal:
             sqlite3.OperationalError: not now (full disk, lock, input or output error).
             sqlite3.DatabaseError: the file is damaged.
         """
+        if self._unwritten > self._wal_limit:
+            self.write_back()
         db = self.db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -181,6 +191,7 @@ class Journal:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        self._unwritten += sum(len(frame) for _, _, frame in batch.entries)
         for topic in touched.values():
             self.topics[topic.name] = topic
             self._next_topic = max(self._next_topic, topic.number + 1)
@@ -259,7 +270,9 @@ class Journal:
 
     def write_back(self) -> None:
         """Finish a checkpoint that ran beside: with nothing left to do the log begins anew."""
-        self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        _, pages, written = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages == written:
+            self._unwritten = 0
 
     def close(self) -> None:
         """Close the connection; the last one to close writes the log back into the file."""

@@ -16,7 +16,7 @@ import structlog
 
 from deltastream.bus._journal import Journal, Reader, Standing
 from deltastream.bus._salvage import SalvageReport, finish, inherit, salvage
-from deltastream.bus._schema import connect_reader
+from deltastream.bus._schema import connect_reader, wal_bytes
 from deltastream.bus._writer import is_damage
 from deltastream.bus.settings import BusSettings
 from deltastream.errors import JournalError
@@ -81,7 +81,7 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
     if path.exists() and _size(path) <= CHECK_AT_ONCE_BYTES:
         check(path)
-    journal = Journal(path, settings.durability, ids.new)
+    journal = Journal(path, settings.durability, ids.new, 3 * wal_bytes(settings.max_bytes))
     try:
         _begin_session(journal, ids)
         return Opened(journal, report)

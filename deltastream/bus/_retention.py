@@ -15,11 +15,11 @@ import structlog
 from deltastream.bus._core import Core
 from deltastream.bus._groups import Share
 from deltastream.bus._journal import Batch, Reader, topic_of
-from deltastream.bus._schema import SEQ_BITS
+from deltastream.bus._schema import SEQ_BITS, wal_bytes
 from deltastream.bus._topics import Topic
 from deltastream.bus._writer import Request
 
-__all__ = ["Retention", "wal_bytes"]
+__all__ = ["Retention"]
 
 _STEP_ROWS: Final = 64
 _STEP_BYTES: Final = 1 << 20
@@ -27,11 +27,6 @@ _VACUUM_PAGES: Final = 256
 _DEAD_SHARE: Final = 8  # dead letters may take this part of the journal
 
 _log = structlog.get_logger("deltastream.bus")
-
-
-def wal_bytes(max_bytes: int) -> int:
-    """How far the write-ahead log may grow before it is written back, in bytes."""
-    return min(8 << 20, max_bytes // 8)
 
 
 class _Trimmed(NamedTuple):
@@ -45,7 +40,9 @@ class Retention:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._limit = core.settings.max_bytes - 2 * wal_bytes(core.settings.max_bytes)
+        step = wal_bytes(core.settings.max_bytes)
+        self._limit = core.settings.max_bytes - 5 * step
+        self._largest_file = self._limit + 2 * step
         self._losses: dict[tuple[str, str], int] = {}
 
     async def enforce(self) -> None:
@@ -55,7 +52,7 @@ class Retention:
         while used > self._limit and (step := self._oldest()) is not None:
             await self._trim(*step)
             used, pages, page_size = await self._measure()
-        while pages * page_size > self._limit and used + _VACUUM_PAGES * page_size < pages * page_size:
+        while pages * page_size > self._largest_file and used < self._limit:
             await self._core.writer.submit(Request(rank=self._rank, operation=_vacuum))
             used, pages, page_size = await self._measure()
         await self._trim_dead()

@@ -17,12 +17,15 @@ from typing import Final, Literal
 
 from deltastream.errors import JournalError
 
-__all__ = ["SEQ_BITS", "VERSION", "connect", "connect_reader", "create", "migrate"]
+__all__ = ["SEQ_BITS", "VERSION", "WAL_BYTES", "connect", "connect_reader", "create", "migrate", "wal_bytes"]
 
 VERSION: Final = 1
 APPLICATION_ID: Final = 0x44534A31  # "DSJ1"
 SEQ_BITS: Final = 40
 """A message's rowid is ``topic << SEQ_BITS | seq``: a topic is one range of the table, without an index."""
+
+WAL_BYTES: Final = 8 << 20
+"""How far the write-ahead log grows before it is written back, in a journal of 128 MiB or more."""
 
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -66,6 +69,11 @@ MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {}
 _SYNCHRONOUS: Final = {"process": "NORMAL", "power": "FULL"}
 
 
+def wal_bytes(max_bytes: int) -> int:
+    """How far the write-ahead log of a journal of that size grows before it is written back."""
+    return min(WAL_BYTES, max_bytes // 16)
+
+
 def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Connection:
     """A writing connection; creates the file where there is none."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -75,6 +83,7 @@ def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Conn
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
         db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA cache_size = -4096")
     except BaseException:

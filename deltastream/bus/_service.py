@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -10,8 +11,8 @@ import trio
 
 from deltastream.bus._core import Core
 from deltastream.bus._opening import Opened, check, end_session, open_journal
-from deltastream.bus._retention import Retention, wal_bytes
-from deltastream.bus._schema import connect
+from deltastream.bus._retention import Retention
+from deltastream.bus._schema import connect, wal_bytes
 from deltastream.bus._writer import is_damage
 from deltastream.errors import BusClosed, JournalError
 
@@ -46,7 +47,8 @@ async def serve(core: Core, task_status: trio.TaskStatus[None]) -> None:
 async def _work(core: Core, opened: Opened) -> None:
     """Until the bus is closed, or the journal found to be damaged."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_maintain, core, opened)
+        nursery.start_soon(_retain, core)
+        nursery.start_soon(_write_back, core, opened)
         nursery.start_soon(_write, core, opened)
         if not opened.checked:
             nursery.start_soon(_check_beside, core)
@@ -64,33 +66,32 @@ async def _write(core: Core, opened: Opened) -> None:
         core.report_damage(error)
 
 
-async def _maintain(core: Core, opened: Opened) -> None:
-    """Retention and write-back, each time the journal has grown, and now and then without that."""
-    step = wal_bytes(core.settings.max_bytes)
-    pause = min(_LONGEST_PAUSE_S, core.settings.max_age_s / 10)
+async def _retain(core: Core) -> None:
+    """Retention, each time the journal has grown, and now and then without that."""
     retention = Retention(core)
-    db = await core.seams.threads.run(connect, core.path, core.settings.durability)
-    written = core.writer.written
-    try:
+    pause = min(_LONGEST_PAUSE_S, core.settings.max_age_s / 10)
+    with suppress(BusClosed):
         while True:
             with trio.move_on_after(pause):
-                await core.writer.grown(step // 2)
+                await core.writer.grown(wal_bytes(core.settings.max_bytes))
             await retention.enforce()
-            if core.writer.written - written >= step:
-                written = core.writer.written
-                await _write_back(core, opened, db)
+
+
+async def _write_back(core: Core, opened: Opened) -> None:
+    """Checkpoint: the bulk on a connection of its own, beside the writer; the short rest by the writer."""
+    run = core.seams.threads.run
+    db = await run(connect, core.path, core.settings.durability)
+    try:
+        while True:
+            await core.writer.grown(wal_bytes(core.settings.max_bytes))
+            try:
+                await run(_passive, db)
+                await run(opened.journal.write_back, limiter=core.writer.limiter)
+            except sqlite3.OperationalError as error:
+                _log.warning("journal_not_written_back", error=str(error))
     finally:
         with trio.CancelScope(shield=True):
-            await core.seams.threads.run(db.close)
-
-
-async def _write_back(core: Core, opened: Opened, db: sqlite3.Connection) -> None:
-    """Checkpoint: the bulk on a connection of its own, beside the writer; the short rest by the writer."""
-    try:
-        await core.seams.threads.run(_passive, db)
-        await core.seams.threads.run(opened.journal.write_back, limiter=core.writer.limiter)
-    except sqlite3.OperationalError as error:
-        _log.warning("journal_not_written_back", error=str(error))
+            await run(db.close)
 
 
 def _passive(db: sqlite3.Connection) -> None:

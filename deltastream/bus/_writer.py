@@ -114,8 +114,8 @@ class Writer:
         self._work = trio.Event()
         self._room = trio.Event()
         self._turnstile = trio.Lock()
-        self._alarm = 0
-        self._grown = trio.Event()
+        self._alarms: dict[trio.Event, int] = {}
+        self._closing = trio.Event()
         self._closed = self._running = False
         self.reason: str | None = None
         self.pending = self.pending_bytes = 0
@@ -151,6 +151,7 @@ class Writer:
     def close(self) -> None:
         """Refuse what waits and whatever comes."""
         self._closed = True
+        self._closing.set()
         for queue in self._queues:
             while queue:
                 self._leave(queue.popleft(), BusClosed("The bus was closed before this was committed."))
@@ -183,10 +184,13 @@ class Writer:
                 self._leave(request, error)
 
     async def grown(self, size: int) -> None:
-        """Wait until `size` more bytes have been committed. For one waiter."""
-        self._alarm = self.written + size
-        self._grown = trio.Event()
-        await self._grown.wait()
+        """Wait until `size` more bytes have been committed."""
+        alarm = trio.Event()
+        self._alarms[alarm] = self.written + size
+        try:
+            await alarm.wait()
+        finally:
+            del self._alarms[alarm]
 
     async def run(self, journal: Journal) -> None:
         """Commit until cancelled or closed. What was taken and not committed is taken again next time.
@@ -200,7 +204,10 @@ class Writer:
                     await self._take()
                 if self._group:
                     began = trio.current_time()
-                    self._publish(await self._commit(journal))
+                    outcome = await self._commit(journal)
+                    if outcome is None:
+                        return
+                    self._publish(outcome)
                     if any(self._queues):
                         took = trio.current_time() - began
                         await trio.sleep(min(took, self._settings.group_commit_ms / 1000))
@@ -237,7 +244,8 @@ class Writer:
             if request.operation is not None:
                 batch.operations.append(request.operation)
 
-    async def _commit(self, journal: Journal) -> Outcome:
+    async def _commit(self, journal: Journal) -> Outcome | None:
+        """Commit the batch, however long that takes; None where the bus is closed meanwhile."""
         failures = 0
         while True:
             try:
@@ -248,7 +256,10 @@ class Writer:
                 failures += 1
                 self._degrade(error)
                 delay = min(_RETRY_BASE_S * 2 ** min(failures, 10), _RETRY_CAP_S)
-                await trio.sleep(delay * (0.5 + self._seams.rng.random() / 2))
+                with trio.move_on_after(delay * (0.5 + self._seams.rng.random() / 2)):
+                    await self._closing.wait()
+                if self._closed:
+                    return None
             except Exception as error:
                 if not is_damage(error):
                     self._fail(error)
@@ -296,8 +307,8 @@ class Writer:
             if request.done is not None:
                 request.done(request.result)
             self._leave(request)
-        if self.written >= self._alarm:
-            self._grown.set()
+        for alarm in [alarm for alarm, at in self._alarms.items() if at <= self.written]:
+            alarm.set()
         for topic in touched:
             for wakeup in list(topic.wakeups):
                 wakeup.set()

@@ -79,8 +79,9 @@ class Gap:
     """Messages a reader will not see: trimmed by retention, or void because the epoch changed.
 
     Attributes:
-        first, last: the missing sequence numbers, inclusive, of `epoch`.
-        reason: "trimmed" or "epoch_changed".
+        first, last: the missing sequence numbers, inclusive, of `epoch`; `last` < `first` where it
+            is not known that any are missing.
+        reason: "trimmed", "epoch_changed", "lost" (damaged where it was kept) or "undecodable".
     """
 
     topic: str

@@ -33,8 +33,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes:
         durability: what accepted messages survive: "process" the death of the process, "power"
             also that of the machine, at one disk sync per commit. Default "process".
-        max_bytes: size of the journal's files together, in bytes. Above it the oldest messages
-            go, acknowledged ones first; what a group loses is counted and logged. Dead letters
+        max_bytes: size of the journal's files together, in bytes, at least 8 MiB. Above it the oldest
+            messages go, acknowledged ones first; what a group loses is counted and logged. Dead letters
             may take an eighth of it. Default 2 GiB.
         max_age_s: age from which acknowledged messages go, in seconds. Default 7 days.
         group_commit_ms: longest that a commit waits for more messages under load, in
@@ -47,7 +47,7 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     durability: Literal["process", "power"] = "process"
-    max_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 2 << 30
+    max_bytes: Annotated[int, msgspec.Meta(ge=8 << 20)] = 2 << 30
     max_age_s: Seconds = 7 * 86400.0
     group_commit_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 5.0
     cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 16 << 20
