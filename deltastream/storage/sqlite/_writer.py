@@ -18,10 +18,10 @@ from deltastream.storage.sqlite._applied import claim, move_positions
 from deltastream.storage.sqlite._bars import BarMerge
 from deltastream.storage.sqlite._schema import SEQ_BITS, ordinal_of, transaction
 
-__all__ = ["INSERT_METRICS", "INSERT_TICK", "Writer", "metrics_of"]
+__all__ = ["INSERT_TICK", "Writer"]
 
 INSERT_TICK: Final = "INSERT INTO ticks VALUES (?, ?, ?, ?, ?, ?)"
-INSERT_METRICS: Final = f"INSERT INTO metrics VALUES (?, ?, ?{', ?' * len(METRICS)})"
+_INSERT_METRICS: Final = f"INSERT INTO metrics VALUES (?, ?, ?{', ?' * len(METRICS)})"
 
 _REFUSALS: Final = (
     MessageDecodeError,
@@ -50,7 +50,7 @@ RETURNING id
 """
 
 
-def metrics_of(chain: EnrichedChain) -> list[float | None]:
+def _metrics_of(chain: EnrichedChain) -> list[float | None]:
     """The values of `METRICS`, in their order; NaN becomes None."""
     low, high = chain.max_pain_interval or (None, None)
     own = {"max_pain_low": low, "max_pain_high": high}
@@ -166,7 +166,7 @@ class Writer:
             "INSERT INTO chains (series, ts_event, ordinal, body) VALUES (?, ?, ?, ?)",
             (series, ts, ordinal, body),
         )
-        self.connection.execute(INSERT_METRICS, (series, ts, ordinal, *metrics_of(chain)))
+        self.connection.execute(_INSERT_METRICS, (series, ts, ordinal, *_metrics_of(chain)))
 
     def _surface(self, surface: VolatilitySurface, ordinal: int) -> None:
         product = self._product(surface.product, surface.ts_event)
