@@ -11,6 +11,7 @@ __all__ = [
     "JournalError",
     "MessageDecodeError",
     "NewerSchema",
+    "StoreDamaged",
     "StoreError",
     "StoreUnavailable",
 ]
@@ -54,6 +55,10 @@ class StoreUnavailable(StoreError):
 
 class MessageDecodeError(DeltaStreamError):
     """Bytes that should be a message are not one."""
+
+
+class StoreDamaged(StoreError):
+    """The store's file is broken: no message is to blame, and none can be stored until it is mended."""
 
 
 class NewerSchema(MessageDecodeError):

@@ -17,7 +17,7 @@ from supervisors import Context
 
 __all__ = ["Enricher"]
 
-BATCH: Final = 8
+BATCH: Final = 32
 """Chains per transaction: some milliseconds of computing, so that results do not wait for long."""
 
 

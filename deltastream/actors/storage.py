@@ -9,7 +9,7 @@ import trio
 
 from deltastream.actors._poison import blames_message
 from deltastream.bus import Bus, Consumer, Delivery
-from deltastream.errors import StoreUnavailable
+from deltastream.errors import StoreDamaged, StoreUnavailable
 from deltastream.storage.protocol import Repository
 from supervisors import Context
 
@@ -26,8 +26,9 @@ T = TypeVar("T")
 class Storage:
     """Applies messages to the store; effect and position commit in the store's one transaction.
 
-    While the store is away the actor waits, degraded, and takes nothing more from the bus. A
-    record that the store refuses is failed by itself; its batch goes on without it.
+    While the store is away or damaged the actor waits, degraded, and takes nothing more from the
+    bus, which keeps what comes. A record that the store refuses is failed by itself; its batch
+    goes on without it.
     """
 
     GROUP: Final = "storage"
@@ -66,7 +67,7 @@ async def _patiently(ctx: Context, call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             result = await call()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreDamaged) as error:
             ctx.degraded(str(error))
             await trio.sleep(delay)
             delay = min(2 * delay, RETRY_MOST_S)

@@ -112,7 +112,7 @@ class Host:
         if self.tree is not None:
             self.tree.request_stop()
 
-    def loop_lag(self) -> LagStatistics | None:
+    def loop_lag(self) -> LagStatistics:
         """How late the event loop was lately."""
         return self._lag.statistics()
 

@@ -126,7 +126,8 @@ class Repository(Protocol):
 
     Cancellation: a write that has begun completes; a read is abandoned without effect.
     All methods raise `StoreUnavailable` where the store is away for now and the same call may
-    succeed later, `StoreError` where it will not.
+    succeed later, `StoreDamaged` where its files are broken, `StoreError` where this call will
+    never succeed.
     """
 
     async def apply(self, group: str, records: Sequence[Record]) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deltastream.errors import StoreError, StoreUnavailable
+from deltastream.errors import StoreDamaged, StoreError, StoreUnavailable
 
 __all__ = ["translated"]
 
@@ -32,6 +32,7 @@ def translated(path: Path) -> Iterator[None]:
 
     Raises:
         StoreUnavailable: for an error whose cause may go away.
+        StoreDamaged: the file is broken, or something else than a store.
         StoreError: for any other that SQLite reports.
     """
     try:
@@ -44,7 +45,7 @@ def translated(path: Path) -> Iterator[None]:
         if primary in _AWAY:
             raise StoreUnavailable(f"store {path} is away: {_AWAY[primary]} ({error})") from error
         if primary in _DAMAGED:
-            raise StoreError(
+            raise StoreDamaged(
                 f"store {path} is damaged or not a store ({error}); move it away to begin a new one"
             ) from error
         raise StoreError(f"store {path} refused: {error}") from error

@@ -7,7 +7,7 @@ import trio
 
 from deltastream.actors import Analytics, Enricher, Storage
 from deltastream.analytics import AnalyticsSettings
-from deltastream.errors import StoreError, StoreUnavailable
+from deltastream.errors import StoreDamaged, StoreError, StoreUnavailable
 from deltastream.messages import ROW, EnrichedChain, VolatilitySurface
 from supervisors import ChildState
 
@@ -22,6 +22,7 @@ class Troubled:
         self._store = store
         self.refuse = lambda record: False
         self.away = 0
+        self.error = StoreUnavailable("no space left on the disk")
 
     def __getattr__(self, name):
         return getattr(self._store, name)
@@ -30,7 +31,7 @@ class Troubled:
         await trio.lowlevel.checkpoint()
         if self.away:
             self.away -= 1
-            raise StoreUnavailable("no space left on the disk")
+            raise self.error
         if any(self.refuse(record) for record in records):
             raise StoreError("refused")
         return await self._store.apply(group, records)
@@ -162,10 +163,12 @@ async def test_a_malformed_chain_is_a_dead_letter_not_a_crash(
         assert tree.find("test/enricher").restarts == 0
 
 
-async def test_a_store_that_is_away_degrades_the_actor_and_loses_nothing(
-    bus, store, run_actors, settle, make_tick, autojump_clock
+@pytest.mark.parametrize("error", [StoreUnavailable("no space left"), StoreDamaged("malformed image")])
+async def test_a_store_in_trouble_degrades_the_actor_and_loses_nothing(
+    bus, store, run_actors, settle, make_tick, autojump_clock, error
 ):
     troubled = Troubled(store)
+    troubled.error = error
     troubled.away = 4
     async with run_actors(storage=Storage(bus, troubled).run) as tree:
         for n in range(5):
