@@ -69,7 +69,9 @@ class EmbeddedConsumer:
                 share.passed += 1
                 continue
             share.passed = 0
-            taken.extend([_hand_out(share, record) for record in records])
+            taken.extend(
+                _hand_out(share, record) for record in records if not _pass_over(share, record.position.seq)
+            )
         return taken
 
     async def _from_journal(self, share: Share, limit: int, now: float) -> list[Delivery]:
@@ -107,6 +109,8 @@ class EmbeddedConsumer:
         """Hand out the frames up to the first that is no message; bury that one if it comes first."""
         taken: list[Delivery] = []
         for frame in frames:
+            if _pass_over(share, frame.seq):
+                continue
             position = Position(self._core.topics.epoch, frame.seq)
             try:
                 message = decoded(frame)
@@ -185,6 +189,14 @@ def _take(share: Share, seq: int) -> None:
     else:
         share.returned.remove(seq)
         heapq.heapify(share.returned)
+
+
+def _pass_over(share: Share, seq: int) -> bool:
+    """Whether this message is out of line already; then the cursor need not wait for it."""
+    if seq in share.aside:
+        share.cursor = max(share.cursor, seq)
+        return True
+    return False
 
 
 def _forget(share: Share, retry: Retry) -> None:

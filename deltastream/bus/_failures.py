@@ -89,6 +89,8 @@ class Failure:
                 db.execute(_STORE, row)
 
         def done(_: object) -> None:
+            if held and position.epoch == core.topics.epoch:
+                share.aside.add(position.seq)
             if held and self._last:
                 share.dead += 1
                 self._report(group, id_)

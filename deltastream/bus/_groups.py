@@ -57,6 +57,7 @@ class Share:
         returned: handed out to a member that left; a heap, to be handed out again.
         retries: waiting for their time, a heap.
         retrying: retries handed out.
+        aside: beyond `acked`, but out of line already: not to be handed out from the log.
         owner: who reads it; target: who shall, once nothing is in flight.
         busy: the owner is reading the journal; settling: commits under way that settle deliveries.
         passed: how often it had something and others were served instead.
@@ -72,6 +73,7 @@ class Share:
         self.returned: list[int] = []
         self.retries: list[Retry] = []
         self.retrying: dict[Position, Retry] = {}
+        self.aside: set[int] = set()
         self.owner: Member | None = None
         self.target: Member | None = None
         self.busy = False
@@ -271,6 +273,8 @@ class Groups:
             share = self.share(name, topic_name)
             if share is None:
                 continue
+            if epoch == self._topics.epoch and seq > share.acked:
+                share.aside.add(seq)
             if due is None:
                 share.dead += 1
             else:

@@ -56,6 +56,8 @@ class Settlement:
         """The commit succeeded."""
         for share, through in self._through.items():
             share.acked = max(share.acked, through)
+            if share.aside:
+                share.aside = {seq for seq in share.aside if seq > share.acked}
         self._release()
 
     def undo(self) -> None:

@@ -37,8 +37,6 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             messages go, acknowledged ones first; what a group loses is counted and logged. Dead letters
             may take an eighth of it. Default 2 GiB.
         max_age_s: age from which acknowledged messages go, in seconds. Default 7 days.
-        group_commit_ms: longest that a commit waits for more messages under load, in
-            milliseconds; an idle bus commits at once. Default 5.
         cache_bytes: recent messages kept decoded in memory, in bytes of their frames. Default 16 MiB.
         max_pending_bytes: frames not yet committed; above it appends wait. Default 16 MiB.
         retry: see `RetrySettings`.
@@ -49,7 +47,6 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     durability: Literal["process", "power"] = "process"
     max_bytes: Annotated[int, msgspec.Meta(ge=8 << 20)] = 2 << 30
     max_age_s: Seconds = 7 * 86400.0
-    group_commit_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 5.0
     cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 16 << 20
     max_pending_bytes: Positive = 16 << 20
     retry: RetrySettings = RetrySettings()
