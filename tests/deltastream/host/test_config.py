@@ -36,18 +36,18 @@ def origin(configuration: Configuration, path: str) -> str:
 
 
 def test_defaults_then_file_then_environment_then_flags(write):
-    file = write('feed = "replay"\n[bus]\nmax_age_s = 1\ngroup_commit_ms = 1\ncache_bytes = 1\n')
+    file = write('feed = "replay"\n[bus]\nmax_age_s = 1\nmax_pending_bytes = 1\ncache_bytes = 1\n')
     loaded = load(
         file,
-        environ=HOME | {"DELTASTREAM_BUS__GROUP_COMMIT_MS": "2", "DELTASTREAM_BUS__CACHE_BYTES": "2"},
+        environ=HOME | {"DELTASTREAM_BUS__MAX_PENDING_BYTES": "2", "DELTASTREAM_BUS__CACHE_BYTES": "2"},
         flags=(Flag("--cache", "bus.cache_bytes", "3"),),
     )
     bus = loaded.settings.bus
-    assert (bus.durability, bus.max_age_s, bus.group_commit_ms, bus.cache_bytes) == ("process", 1.0, 2.0, 3)
+    assert (bus.durability, bus.max_age_s, bus.max_pending_bytes, bus.cache_bytes) == ("process", 1.0, 2, 3)
     assert loaded.settings.feed == "replay"
     assert origin(loaded, "bus.durability") == "default"
     assert origin(loaded, "bus.max_age_s") == f"file {file}"
-    assert origin(loaded, "bus.group_commit_ms") == "env DELTASTREAM_BUS__GROUP_COMMIT_MS"
+    assert origin(loaded, "bus.max_pending_bytes") == "env DELTASTREAM_BUS__MAX_PENDING_BYTES"
     assert origin(loaded, "bus.cache_bytes") == "flag --cache"
 
 
