@@ -7,6 +7,7 @@ topics, so that sequence numbers are given inside the transaction that stores th
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -140,7 +141,7 @@ class Journal:
         path: Path,
         durability: Literal["process", "power"],
         new_epoch: Callable[[], str],
-        wal_limit: int = 4 * WAL_BYTES,
+        wal_limit: int = 2 * WAL_BYTES,
     ) -> None:
         self.path = path
         self._wal_limit = wal_limit
@@ -156,6 +157,8 @@ class Journal:
         except BaseException:
             self.db.close()
             raise
+        # Kept open as long as any connection: closing a file gives up the process's locks on it.
+        self._file = os.open(path, os.O_RDONLY)
         self._next_topic = max((topic.number for topic in self.topics.values()), default=0) + 1
 
     def _prepare(self, new_epoch: Callable[[], str]) -> None:
@@ -274,9 +277,14 @@ class Journal:
         if pages == written:
             self._unwritten = 0
 
+    def sync(self) -> None:
+        """Have the file, without its log, on the disk. May be called beside everything else."""
+        os.fsync(self._file)
+
     def close(self) -> None:
         """Close the connection; the last one to close writes the log back into the file."""
         self.db.close()
+        os.close(self._file)
 
 
 class Reader:

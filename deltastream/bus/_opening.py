@@ -81,7 +81,7 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
     if path.exists() and _size(path) <= CHECK_AT_ONCE_BYTES:
         check(path)
-    journal = Journal(path, settings.durability, ids.new, 3 * wal_bytes(settings.max_bytes))
+    journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
         _begin_session(journal, ids)
         return Opened(journal, report)

@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from deltastream.bus._core import Core
+from deltastream.bus._journal import Journal
 from deltastream.bus._opening import Opened, check, end_session, open_journal
 from deltastream.bus._retention import Retention
 from deltastream.bus._schema import connect, wal_bytes
@@ -19,6 +20,7 @@ from deltastream.errors import BusClosed, JournalError
 __all__ = ["serve"]
 
 _LONGEST_PAUSE_S: Final = 60.0
+_ROUNDS_BESIDE: Final = 2
 
 _log = structlog.get_logger("deltastream.bus")
 
@@ -85,17 +87,20 @@ async def _write_back(core: Core, opened: Opened) -> None:
         while True:
             await core.writer.grown(wal_bytes(core.settings.max_bytes))
             try:
-                await run(_passive, db)
+                for _ in range(_ROUNDS_BESIDE):
+                    await run(_copy, db, opened.journal)
                 await run(opened.journal.write_back, limiter=core.writer.limiter)
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 _log.warning("journal_not_written_back", error=str(error))
     finally:
         with trio.CancelScope(shield=True):
             await run(db.close)
 
 
-def _passive(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+def _copy(db: sqlite3.Connection, journal: Journal) -> None:
+    """SQLite syncs the file only when nothing is left to copy, which would be the writer's turn."""
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    journal.sync()
 
 
 async def _check_beside(core: Core) -> None:

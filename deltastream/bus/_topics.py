@@ -125,6 +125,9 @@ class Topics:
 
     def rank(self, name: str) -> int:
         """How urgent a topic is; 0 is the most urgent."""
+        topic = self.by_name.get(name)
+        if topic is not None:
+            return topic.rank
         for rank, patterns in enumerate(self._priorities):
             if any(matches(pattern, name) for pattern in patterns):
                 return rank

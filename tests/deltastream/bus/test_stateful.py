@@ -9,7 +9,7 @@ from pathlib import Path
 import trio
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 from trio.testing import MockClock
 
 from deltastream.bus import BusSettings, EmbeddedBus, Entry, RetrySettings
