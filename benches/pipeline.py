@@ -1,9 +1,9 @@
 """The whole pipeline under load: generate, append, enrich, append, store; latency and throughput.
 
-One process, one host, the real journal and store in a temporary directory. The synthetic feed in
-load mode stamps each chain (`ts_event`) before it is appended; another task follows the enriched
-topics and reads the stamp when the enriched chain has been committed. Stored means that the
-store's transaction has committed.
+One process, one host, the real journal and store in a temporary directory, the synthetic feed in
+load mode. Each chain is stamped when it is handed to the bus, before `append`; another task follows
+the enriched topics and reads the stamp once the enriched chain has been committed. Stored means
+that the store's transaction has committed.
 
     python benches/pipeline.py              unloaded, then 600 chains/s for 60 s, then the tutorial's design
     python benches/pipeline.py --ladder     the highest rate that holds, besides
@@ -17,7 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,10 +25,10 @@ import numpy as np
 import trio
 from _machine import machine, percentiles, table
 
-from deltastream.bus import Gap, Record
+from deltastream.bus import EmbeddedBus, Entry, Gap, Record
 from deltastream.host.config import Flag, Settings, load
 from deltastream.host.tree import Host, caught_up
-from deltastream.messages import EnrichedChain, OptionChain
+from deltastream.messages import EnrichedChain, OptionChain, Position
 from deltastream.seams import Seams
 from deltastream.storage import SqliteRepository
 
@@ -40,29 +40,49 @@ QUOTES = ("call_bid", "call_ask", "put_bid", "put_ask")
 
 @dataclass
 class Measured:
-    """What is seen of the chains stamped after the warm-up.
+    """What is seen of the chains appended after the warm-up.
 
     Attributes:
         since: nanoseconds UTC.
+        stamps: when a chain was about to be appended, by series and `ts_event`.
         enriched, stored: seconds from the stamp.
         changed: share of a chain's quotes that differ from the chain before it in its series.
     """
 
     since: int = 0
+    stamps: dict[tuple[str, str, int], int] = field(default_factory=dict)
     enriched: list[float] = field(default_factory=list)
     stored: list[float] = field(default_factory=list)
     changed: list[float] = field(default_factory=list)
+
+    def stamp(self, now: int, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            chain = entry.message
+            if isinstance(chain, OptionChain):
+                self.stamps[chain.root, chain.expiry, chain.ts_event] = now
 
     def note(self, into: list[float], now: int, records: Sequence[Record | Gap]) -> None:
         for record in records:
             if isinstance(record, Gap):
                 raise SystemExit(f"{record} while measuring")
-            if isinstance(record.message, EnrichedChain) and record.message.ts_event > self.since:
-                into.append((now - record.message.ts_event) / 1e9)
+            chain = record.message
+            if isinstance(chain, EnrichedChain) and chain.ts_event > self.since:
+                into.append((now - self.stamps[chain.root, chain.expiry, chain.ts_event]) / 1e9)
+
+
+class MeasuredBus(EmbeddedBus):
+    """The bus, noting when a chain is handed to it."""
+
+    measured: Measured
+    now_ns: Callable[[], int]
+
+    async def append_batch(self, entries: Sequence[Entry]) -> list[Position]:
+        self.measured.stamp(self.now_ns(), entries)
+        return await super().append_batch(entries)
 
 
 class MeasuredStore(SqliteRepository):
-    """The store, telling when each transaction has committed."""
+    """The store, noting when each transaction has committed."""
 
     measured: Measured
 
@@ -73,14 +93,21 @@ class MeasuredStore(SqliteRepository):
 
 
 class MeasuredHost(Host):
-    """The host with a measured store."""
+    """The host with a bus and a store that are measured."""
 
     def __init__(self, settings: Settings, seams: Seams) -> None:
-        super().__init__(settings, seams)
         self.measured = Measured()
+        super().__init__(settings, seams)
+
+    def make_bus(self) -> MeasuredBus:
+        bus = MeasuredBus(self.data_dir.journal, self.settings.bus, self.seams)
+        bus.measured, bus.now_ns = self.measured, self.seams.clock.now_ns
+        return bus
 
     def make_store(self) -> MeasuredStore:
-        return MeasuredStore(self.data_dir.store, self.settings.store, self.seams)
+        store = MeasuredStore(self.data_dir.store, self.settings.store, self.seams)
+        store.measured = self.measured
+        return store
 
 
 @dataclass(frozen=True)
@@ -170,11 +197,7 @@ def make_host(directory: str, rate: float, strikes: int) -> MeasuredHost:
         "synthetic.strikes": strikes,
     }
     flags = tuple(Flag("--bench", path, value, lax=False) for path, value in values.items())
-    host = MeasuredHost(load(flags=flags, environ={}).settings, Seams.system())
-    store = host.store
-    assert isinstance(store, MeasuredStore)
-    store.measured = host.measured
-    return host
+    return MeasuredHost(load(flags=flags, environ={}).settings, Seams.system())
 
 
 def processor_s() -> float:

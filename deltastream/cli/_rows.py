@@ -16,6 +16,7 @@ from deltastream.messages import (
     SIDE_COLUMNS,
     EnrichedChain,
     OptionSide,
+    VolatilitySurface,
     decode,
 )
 from deltastream.storage.protocol import METRICS
@@ -68,6 +69,11 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         **dict.fromkeys(("currency", "oi_unit", "volume_unit"), "text"),
         "multiplier": "number",
     },
+    "surfaces": {
+        **dict.fromkeys(("ts_event", "ts_recv"), "time"),
+        **dict.fromkeys(("product", "root", "expiry"), "text"),
+        **dict.fromkeys(("t", "forward", "atm_iv", "avg_iv", "strike", "iv"), "number"),
+    },
     "status": {
         "ts_event": "time",
         "ts_recv": "time",
@@ -88,6 +94,8 @@ def rows_of(series: str, item: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         message = decode(base64.b64decode(frame))
         if isinstance(message, EnrichedChain):
             yield from _quotes(message)
+        elif isinstance(message, VolatilitySurface):
+            yield from _points(message)
         else:
             yield tuple(_there(getattr(message, name)) for name in names)
 
@@ -105,6 +113,14 @@ def _quotes(chain: EnrichedChain) -> Iterator[tuple[Any, ...]]:
         for side, values in sides:
             symbol = contract_symbol(chain.root, expiry, strike, side)
             yield (*head, symbol, strike, side, *next(values), *tail)
+
+
+def _points(surface: VolatilitySurface) -> Iterator[tuple[Any, ...]]:
+    for smile in surface.slices:
+        head = (surface.ts_event, surface.ts_recv, surface.product, smile.root, smile.expiry)
+        expiry = (smile.t, smile.forward, smile.atm_iv, smile.avg_iv)
+        for strike, iv in zip(smile.strikes, smile.ivs, strict=True):
+            yield (*head, *expiry, strike, iv)
 
 
 def _column(chain: EnrichedChain, prefix: str, column: str) -> list[Any]:

@@ -44,7 +44,7 @@ def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 
 
 @click.command()
-@click.argument("series", type=click.Choice(["ticks", "bars", "metrics", "chains", "status"]))
+@click.argument("series", type=click.Choice(["ticks", "bars", "metrics", "chains", "surfaces", "status"]))
 @click.option("--product", required=True, help="Such as NIFTY.")
 @click.option("--expiry", metavar="YYYY-MM-DD", help="Of chains and metrics; all of them unless given.")
 @click.option("--root", help="Of chains and metrics; all of them unless given.")
@@ -73,8 +73,9 @@ def export(
 ) -> None:
     """Write a stored series as CSV or Parquet.
 
-    Chains become one row per option and instant. Times are UTC with nanoseconds; what is not there
-    is empty. FILE appears when it is complete, or not at all.
+    Chains become one row per option and instant, surfaces one per strike and instant. Times are
+    UTC with nanoseconds; what is not there is empty. FILE appears when it is complete, or not at
+    all.
     """
     if style is None:
         style = "parquet" if output.endswith((".parquet", ".pq")) else "csv"

@@ -126,7 +126,7 @@ class Series(Request, frozen=True, kw_only=True):
         interval_s: for bars.
     """
 
-    kind: Literal["ticks", "bars", "metrics", "chains", "status"]
+    kind: Literal["ticks", "bars", "metrics", "chains", "surfaces", "status"]
     product: str
     start: int
     end: int
@@ -342,8 +342,12 @@ async def series(host: HostView, request: Series, send: Send) -> None:
         case "bars":
             bars = partial(store.bars, product, interval_s=r.interval_s)
             await _pages(lambda c: bars(start=start, end=end, limit=rows, cursor=c), _frames, send)
+        case "surfaces":
+            surfaces = partial(store.surfaces, product, start=start, end=end, limit=_CHAINS_A_PAGE)
+            await _pages(lambda c: surfaces(cursor=c), _frames, send)
         case "status":
-            await _status_history(store, request, send)
+            statuses = partial(store.statuses, product, start=start, end=end, limit=rows)
+            await _pages(lambda c: statuses(cursor=c), _frames, send)
         case "chains" | "metrics":
             for e in await store.expiries(product):
                 if r.expiry in (None, e.expiry) and r.root in (None, e.root):
@@ -370,17 +374,6 @@ async def _pages(
             await send(item(page.items))
         if (cursor := page.cursor) is None:
             return
-
-
-async def _status_history(store: Repository, request: Series, send: Send) -> None:
-    """The store answers "the last status by then": walk back from the end, send oldest first."""
-    found = []
-    at = request.end - 1
-    while (current := await store.status(request.product, at=at)) and current.ts_event >= request.start:
-        found.append(current)
-        at = current.ts_event - 1
-    if found:
-        await send(_frames(found[::-1]))
 
 
 def _frames(messages: list[Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ also quicker to compress.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -68,6 +69,10 @@ class Unpacker(Generic[M]):
     def __init__(self, kind: type[M]) -> None:
         self._kind = kind
         self._decompressor = zstandard.ZstdDecompressor()
+
+    def unpack_all(self, rows: Iterable[tuple[bytes]]) -> list[M]:
+        """The messages in rows of one blob each; see `unpack`."""
+        return [self.unpack(blob) for (blob,) in rows]
 
     def unpack(self, blob: bytes) -> M:
         """The message in a blob.

@@ -241,6 +241,18 @@ class Repository(Protocol):
         """The latest market status."""
         ...
 
+    async def surfaces(
+        self, product: str, *, start: int, end: int, limit: int = 100, cursor: str | None = None
+    ) -> Page[VolatilitySurface]:
+        """A range of volatility surfaces, at most 500 a page."""
+        ...
+
+    async def statuses(
+        self, product: str, *, start: int, end: int, limit: int = 1000, cursor: str | None = None
+    ) -> Page[MarketStatus]:
+        """A range of market statuses, at most 5,000 a page."""
+        ...
+
     async def statistics(self) -> StoreStatistics:
         """Size and counters."""
         ...

@@ -51,6 +51,8 @@ class _Range:
 
 _TICKS: Final = _Range("ticks", _PRODUCT, _TICK)
 _CHAINS: Final = _Range("chains", "series = ?", "body")
+_SURFACES: Final = _Range("surfaces", _PRODUCT, "body")
+_STATUSES: Final = _Range("statuses", _PRODUCT, "body")
 _METRIC_ROWS: Final = _Range("metrics", "series = ?", _METRICS)
 _BARS: Final = _Range(
     "bars",
@@ -141,14 +143,7 @@ class Reader:
         self, product: str, expiry: str, root: str | None, after: Key, end: int, limit: int
     ) -> tuple[list[EnrichedChain], Key | None]:
         series = self._series(product, expiry, root)
-        return self._page(
-            _CHAINS,
-            (series,),
-            after,
-            end,
-            limit,
-            lambda rows: [self._chains.unpack(body) for (body,) in rows],
-        )
+        return self._page(_CHAINS, (series,), after, end, limit, self._chains.unpack_all)
 
     def metrics(
         self, product: str, expiry: str, root: str | None, after: Key, end: int, limit: int
@@ -184,6 +179,16 @@ class Reader:
     def status(self, product: str, at: int) -> MarketStatus | None:
         body = self._latest_body("statuses", product, at)
         return None if body is None else self._statuses.unpack(body)
+
+    def surfaces(
+        self, product: str, after: Key, end: int, limit: int
+    ) -> tuple[list[VolatilitySurface], Key | None]:
+        return self._page(_SURFACES, (product,), after, end, limit, self._surfaces.unpack_all)
+
+    def statuses(
+        self, product: str, after: Key, end: int, limit: int
+    ) -> tuple[list[MarketStatus], Key | None]:
+        return self._page(_STATUSES, (product,), after, end, limit, self._statuses.unpack_all)
 
     def _page(
         self,

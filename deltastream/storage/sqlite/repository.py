@@ -284,6 +284,20 @@ class SqliteRepository:
         """See `Repository.status`."""
         return await self._read(partial(Reader.status, product=product, at=_instant(at)))
 
+    async def surfaces(
+        self, product: str, *, start: int, end: int, limit: int = 100, cursor: str | None = None
+    ) -> Page[VolatilitySurface]:
+        """See `Repository.surfaces`."""
+        ask = partial(Reader.surfaces, product=product, limit=checked_limit(limit, 500))
+        return await self._page(("surfaces", product), start, end, cursor, ask)
+
+    async def statuses(
+        self, product: str, *, start: int, end: int, limit: int = 1000, cursor: str | None = None
+    ) -> Page[MarketStatus]:
+        """See `Repository.statuses`."""
+        ask = partial(Reader.statuses, product=product, limit=checked_limit(limit, 5000))
+        return await self._page(("statuses", product), start, end, cursor, ask)
+
     async def statistics(self) -> StoreStatistics:
         """See `Repository.statistics`. `state` is "running", "degraded" or "closed"."""
         size = await self._seams.threads.run(_bytes_on_disk, self._path)

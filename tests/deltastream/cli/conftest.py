@@ -19,7 +19,15 @@ from deltastream.bus import Entry, Record, open_bus
 from deltastream.cli import cli
 from deltastream.host.config import load
 from deltastream.host.data_dir import open_data_directory
-from deltastream.messages import ENRICHED_ROWS, ROW, EnrichedChain, MarketStatus, UnderlyingTick
+from deltastream.messages import (
+    ENRICHED_ROWS,
+    ROW,
+    EnrichedChain,
+    MarketStatus,
+    SurfaceSlice,
+    UnderlyingTick,
+    VolatilitySurface,
+)
 from deltastream.seams import Seams
 from deltastream.storage import SqliteRepository
 
@@ -125,6 +133,22 @@ def status(number: int, state: str) -> MarketStatus:
     return MarketStatus(product="NIFTY", status=state, reason="test", since=T0, ts_event=ts, ts_recv=ts + 1)
 
 
+def surface(number: int) -> VolatilitySurface:
+    ts = T0 + number * S
+    smile = SurfaceSlice(
+        root="NIFTY",
+        expiry="2026-11-24",
+        t=0.02,
+        forward=26_010.5,
+        atm_iv=0.12,
+        avg_iv=None,
+        ts_event=ts,
+        strikes=(25_950.0, 26_000.5),
+        ivs=(0.13, None),
+    )
+    return VolatilitySurface(product="NIFTY", ts_event=ts, ts_recv=ts + 1, slices=(smile,))
+
+
 @pytest.fixture
 def make() -> Any:
     """Messages: `make.tick`, `make.chain`, `make.status`."""
@@ -160,6 +184,8 @@ def filled(own_environment: Path) -> Path:
         ),
         *(Entry("enriched.chain.NIFTY", chain(number)) for number in (2, 3, 4)),
         Entry("enriched.chain.NIFTY", chain(3, expiry="2026-12-01")),
+        Entry("analytics.surface.NIFTY", surface(2)),
+        Entry("analytics.surface.NIFTY", surface(3)),
     ]
     trio.run(_fill, entries, ["market.tick.SPY"])
     return own_environment

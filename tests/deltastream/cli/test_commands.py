@@ -104,7 +104,8 @@ def test_bus_tail_of_files(deltastream, filled: Path):
 def test_bus_stats_of_files(deltastream, filled: Path):
     assert re.search(r"market\.tick\.NIFTY +1 +1,200 ", deltastream("bus", "stats").stdout)
     assert {topic["topic"] for topic in deltastream.json("bus", "stats")["topics"]} == {
-        *("market.tick.NIFTY", "market.tick.SPY", "market.status.NIFTY", "enriched.chain.NIFTY"),
+        *("market.tick.NIFTY", "market.tick.SPY", "market.status.NIFTY"),
+        *("enriched.chain.NIFTY", "analytics.surface.NIFTY"),
     }
 
 

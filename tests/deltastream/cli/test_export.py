@@ -75,12 +75,18 @@ def test_chains_as_quotes(deltastream, filled: Path):
     assert (call["spot"], call["forward"], call["multiplier"]) == ("26000.0", "26010.5", "75.0")
 
 
+def test_surfaces_by_strike(deltastream, filled: Path):
+    rows = table(deltastream("export", "surfaces", "--product", "NIFTY").stdout)
+    assert [(row["strike"], row["iv"]) for row in rows] == [("25950.0", "0.13"), ("26000.5", "")] * 2
+    assert (rows[0]["expiry"], rows[0]["forward"], rows[0]["avg_iv"]) == ("2026-11-24", "26010.5", "")
+
+
 def test_status_history(deltastream, filled: Path):
     rows = table(deltastream("export", "status", "--product", "NIFTY").stdout)
     assert [row["status"] for row in rows] == ["open", "stale", "open"]
 
 
-@pytest.mark.parametrize("series", ["ticks", "bars", "metrics", "chains", "status"])
+@pytest.mark.parametrize("series", ["ticks", "bars", "metrics", "chains", "surfaces", "status"])
 def test_parquet_holds_what_csv_holds(deltastream, filled: Path, tmp_path: Path, series: str):
     file = tmp_path / "out.parquet"
     deltastream("export", series, "--product", "NIFTY", "--output", str(file))

@@ -31,6 +31,8 @@ async def test_an_empty_store_knows_nothing(repository_factory):
             await store.chains("NIFTY", expiry="2026-11-24", **ALL),
             await store.metrics("NIFTY", expiry="2026-11-24", **ALL),
             await store.bars("NIFTY", interval_s=60, **ALL),
+            await store.surfaces("NIFTY", **ALL),
+            await store.statuses("NIFTY", **ALL),
         ):
             assert (page.items, page.cursor) == ([], None)
         statistics = await store.statistics()
@@ -204,6 +206,23 @@ async def test_ranges_are_half_open_and_pages_continue(repository_factory, make)
         assert (await store.ticks("NIFTY", start=T0 + 5, end=T0)).items == []
         assert len((await store.ticks("NIFTY", start=-(1 << 90), end=1 << 90)).items) == 20
         assert (await store.ticks("OTHER", **ALL)).items == []
+
+
+@pytest.mark.parametrize("series", ["surfaces", "statuses"])
+async def test_histories_of_surfaces_and_statuses_keep_every_message(repository_factory, make, series):
+    one = {"surfaces": make.surface, "statuses": make.status}[series]
+    messages = [one(T0 + i // 2) for i in range(10)]
+    async with repository_factory() as store:
+        await store.apply("g", make.records(*messages, make.tick(T0)))
+        read = getattr(store, series)
+        first = await read("NIFTY", start=T0 + 1, end=T0 + 4, limit=4)
+        rest = await read("NIFTY", start=T0 + 1, end=T0 + 4, limit=4, cursor=first.cursor)
+        assert first.items + rest.items == messages[2:8]
+        assert rest.cursor is None
+        with pytest.raises(ValueError, match="limit"):
+            await read("NIFTY", **ALL, limit=5001)
+        with pytest.raises(BadCursor):
+            await read("NIFTY", **ALL, cursor=first.cursor)
 
 
 async def test_a_page_continues_through_what_came_meanwhile(repository_factory, make):
