@@ -271,11 +271,17 @@ class Journal:
             },
         )
 
-    def write_back(self) -> None:
-        """Finish a checkpoint that ran beside: with nothing left to do the log begins anew."""
-        _, pages, written = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages == written:
+    def write_back(self) -> int:
+        """Finish a checkpoint that ran beside: with nothing left to do the log begins anew.
+
+        Returns:
+            The number of frames in the log.
+        """
+        row: tuple[int, int, int] = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        _, frames, written = row
+        if frames == written:
             self._unwritten = 0
+        return frames
 
     def sync(self) -> None:
         """Have the file, without its log, on the disk. May be called beside everything else."""

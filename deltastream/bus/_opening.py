@@ -1,13 +1,15 @@
 """Opening the journal: check it, salvage it where it is damaged, begin a new epoch where it must be.
 
-Without `durability = "power"` the last commits before a power failure may be gone, and their
-sequence numbers would be given again to other messages. So a journal that was not closed and was
-written under another boot of the machine begins a new epoch.
+A journal that was not closed may have lost its last commits: with the machine, where durability is
+"process", or because its write-ahead log was cut or overwritten. Their sequence numbers would then
+be given again to other messages, so a new epoch begins. What SQLite keeps in shared memory tells
+how long the log was; it survives the process, but not the machine.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -79,15 +81,56 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 
 
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
-    if path.exists() and _size(path) <= CHECK_AT_ONCE_BYTES:
-        check(path)
+    committed = _frames_in_log(path)
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
-        _begin_session(journal, ids)
+        doubt = _doubt(journal, committed)
+        if doubt is not None:
+            report = SalvageReport(None, doubt, ids.new())
+            inherit(journal.db, journal.epoch, report.epoch)
+            journal.epoch = report.epoch
+            _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)
+        if _size(path) <= CHECK_AT_ONCE_BYTES:
+            check(path)
+        session = (f"{_boot()} {settings.durability}",)
+        journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", session)
         return Opened(journal, report)
     except BaseException:
         journal.close()
         raise
+
+
+def _doubt(journal: Journal, committed: int | None) -> str | None:
+    """Why commits may be missing at the end of the journal; None where none can be."""
+    found = journal.db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
+    if found is None:
+        return None
+    boot, durability = str(found[0]).split(" ")
+    if boot != _boot():
+        return None if durability == "power" else "the machine stopped while the journal was open"
+    if committed is None or journal.write_back() < committed:
+        return "the end of its write-ahead log is missing or overwritten"
+    return None
+
+
+def _frames_in_log(path: Path) -> int | None:
+    """Committed frames of the write-ahead log by SQLite's index of it; None where there is no index.
+
+    To be called before this process opens the journal. The index begins with two copies of a header
+    of 48 bytes, whose fifth word is that number.
+    """
+    try:
+        header = Path(f"{path}-shm").read_bytes()[:96]
+    except FileNotFoundError:
+        return None
+    if len(header) < 96:
+        return None
+    first, second = struct.unpack_from("=I", header, 16), struct.unpack_from("=I", header, 64)
+    return int(min(first[0], second[0]))
+
+
+def _boot() -> str:
+    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "unknown"
 
 
 def check(path: Path, stop: list[bool] | None = None) -> None:
@@ -104,22 +147,9 @@ def check(path: Path, stop: list[bool] | None = None) -> None:
             db.set_progress_handler(lambda: len(stop), 10_000)
         found: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
-        error = sqlite3.DatabaseError(found)
+        error = sqlite3.DatabaseError(found.splitlines()[-1])
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
-
-
-def _begin_session(journal: Journal, ids: Ids) -> None:
-    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-    unclean = journal.db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
-    if unclean is not None and unclean[0] != boot:
-        epoch = ids.new()
-        _log.warning(
-            "journal_epoch_renewed", reason="the machine stopped while the journal was open", epoch=epoch
-        )
-        inherit(journal.db, journal.epoch, epoch)
-        journal.epoch = epoch
-    journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", (boot,))
 
 
 def end_session(journal: Journal) -> None:

@@ -29,16 +29,17 @@ class SalvageReport:
     """What became of a damaged journal.
 
     Attributes:
-        set_aside: where the damaged file now is.
+        set_aside: where the damaged file now is; None where it is still in use, because only its
+            last commits are, or may be, missing.
         reason: what was wrong with it.
-        epoch: of the journal that took its place.
+        epoch: the new one, of the journal that is now in use.
         salvaged: intact messages taken over, by topic.
         lost: messages known to be missing between intact ones, by topic. Messages after the last
             intact one of a topic cannot be counted.
         unreadable: parts that could not be read to their end, by table.
     """
 
-    set_aside: Path
+    set_aside: Path | None
     reason: str
     epoch: str
     salvaged: dict[str, int] = field(default_factory=dict)
@@ -46,6 +47,8 @@ class SalvageReport:
     unreadable: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if self.set_aside is None:
+            return f"The last messages of the journal may be lost: {self.reason}. A new epoch has begun."
         kept, gone = sum(self.salvaged.values()), sum(self.lost.values())
         return (
             f"The journal was damaged ({self.reason}): {kept} messages were salvaged,"
@@ -76,7 +79,8 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
         epoch: of the new journal.
         mark: makes the name under which the damaged file is kept.
     """
-    report = SalvageReport(Path(f"{path}.corrupt-{mark}"), reason, epoch)
+    set_aside = Path(f"{path}.corrupt-{mark}")
+    report = SalvageReport(set_aside, reason, epoch)
     fresh = _fresh(path)
     _remove(fresh)
     with closing(connect(fresh, "process")) as new:
@@ -90,7 +94,7 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
-            os.rename(f"{path}{suffix}", f"{report.set_aside}{suffix}")
+            os.rename(f"{path}{suffix}", f"{set_aside}{suffix}")
     finish(path)
     _sync(path.parent)
     return report

@@ -23,7 +23,7 @@ from deltastream.bus._topics import Topic, check_topic
 from deltastream.bus._writer import Request
 from deltastream.bus.protocol import BusStatistics, Entry, Record
 from deltastream.bus.settings import BusSettings
-from deltastream.errors import MessageDecodeError
+from deltastream.errors import JournalError, MessageDecodeError
 from deltastream.messages import DeadLetter, Message, Position
 from deltastream.seams import Seams
 
@@ -196,16 +196,25 @@ async def open_bus(path: Path, settings: BusSettings, seams: Seams) -> AsyncIter
     """A bus with its service, for as long as the block lasts: for tools and tests.
 
     Raises:
-        JournalError: the journal cannot be opened.
+        JournalError: the journal cannot be opened, or was found to be damaged during the block.
     """
     bus = EmbeddedBus(path, settings, seams)
     failure: BaseException | None = None
+
+    async def serve(task_status: trio.TaskStatus[None]) -> None:
+        nonlocal failure
+        try:
+            await bus.run(task_status=task_status)
+        except JournalError as error:
+            failure = error
+            nursery.cancel_scope.cancel()
+
     async with trio.open_nursery() as nursery:
         try:
-            await nursery.start(bus.run)
+            await nursery.start(serve)
             yield bus
         except BaseException as error:
-            failure = error
+            failure = failure or error
         bus.close()
     if failure is not None:
         raise failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from deltastream.bus import BusSettings, EmbeddedBus, RetrySettings, open_bus
+from deltastream.bus import BusSettings, EmbeddedBus, Record, RetrySettings, open_bus
 from deltastream.messages import OptionChain, UnderlyingTick
 from deltastream.seams import InlineThreads, Seams
 
@@ -102,3 +102,23 @@ def chain() -> Callable[..., OptionChain]:
         )
 
     return make
+
+
+@pytest.fixture
+def seqs() -> Callable[[Iterable[Record]], list[int]]:
+    """The sequence numbers of records or deliveries."""
+    return lambda items: [item.position.seq for item in items]
+
+
+@pytest.fixture
+def take() -> Callable[..., Awaitable[list[Any]]]:
+    """Batches of a consumer or follower, until there are `count` items."""
+
+    async def take(reader: Any, count: int, size: int = 64) -> list[Any]:
+        items: list[Any] = []
+        with trio.fail_after(20):
+            while len(items) < count:
+                items += await reader.batch(min(size, count - len(items)))
+        return items
+
+    return take

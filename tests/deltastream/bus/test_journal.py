@@ -15,7 +15,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from deltastream.bus import BusSettings, EmbeddedBus, Entry, Gap, open_bus
+from deltastream.bus import BusSettings, EmbeddedBus, Entry, Gap, _opening, open_bus
 from deltastream.bus._schema import MIGRATIONS, VERSION, connect, create, migrate
 from deltastream.errors import JournalError
 from deltastream.messages import Position, UnderlyingTick, encode
@@ -360,7 +360,8 @@ class TestDamage:
             await bus.append_batch([Entry("t.0", big_tick(n)) for n in range(20)])
             first = (tmp_path / "journal.db-wal").stat().st_size
             await bus.append_batch([Entry("t.0", big_tick(n)) for n in range(20, 40)])
-            copies = {s: (tmp_path / f"journal.db{s}").read_bytes() for s in ("", "-wal")}
+            copies = {s: (tmp_path / f"journal.db{s}").read_bytes() for s in ("", "-wal", "-shm")}
+            [topic] = (await bus.statistics()).topics
         full = copies["-wal"]
         torn = [full[: first + 5000], full[:-7], full[:-4096] + os.urandom(4096), full + os.urandom(9999)]
         for number, wal in enumerate(torn):
@@ -368,11 +369,15 @@ class TestDamage:
                 file.unlink()
             (tmp_path / "journal.db").write_bytes(copies[""])
             (tmp_path / "journal.db-wal").write_bytes(wal)
+            (tmp_path / "journal.db-shm").write_bytes(copies["-shm"])
             async with log.open() as bus:
-                assert bus.salvage is None
+                assert (bus.salvage is None) == (number == 3)
+                assert number == 3 or "write-ahead log is missing or overwritten" in str(bus.salvage)
                 expected = 40 if number == 3 else 20
                 assert [r.message for r in await bus.read("t.0")] == [big_tick(n) for n in range(expected)]
-                assert (await bus.append("t.0", big_tick(0))).seq == expected + 1
+                position = await bus.append("t.0", big_tick(0))
+                assert position.seq == expected + 1
+                assert (position.epoch == topic.epoch) == (number == 3)
 
     async def test_death_in_the_middle_of_a_salvage(self, log, clock, tick, tmp_path):
         epoch = await self.fill(log, tick)
@@ -387,6 +392,19 @@ class TestDamage:
         async with log.open() as bus:
             assert sum(t.last_seq for t in (await bus.statistics()).topics) == 400
         assert not fresh.exists()
+
+    async def test_a_large_journal_is_checked_beside(self, log, clock, tick, tmp_path, monkeypatch):
+        await self.fill(log, tick)
+        monkeypatch.setattr(_opening, "CHECK_AT_ONCE_BYTES", 0)
+        async with log.open() as bus:
+            await trio.sleep(0.1)
+            assert len(await bus.read("t.0", limit=1000)) == 200
+        with log.path.open("r+b") as file:
+            file.seek(log.path.stat().st_size // 2 // 4096 * 4096)
+            file.write(bytes(8192))
+        with pytest.raises(JournalError, match="is damaged"), trio.fail_after(20):
+            async with log.open():
+                await trio.sleep_forever()
 
     async def test_found_while_it_works(self, tmp_path, virtual, autojump_clock, tick):
         """A reader meets damage: the service ends with a sentence, the next one salvages, callers go on."""
@@ -437,23 +455,34 @@ class TestSession:
         async with log.open() as bus:
             positions = await bus.append_batch([Entry("a", tick(n)) for n in range(3)])
         with closing(sqlite3.connect(log.path)) as db:
-            db.execute("INSERT INTO meta VALUES ('session', 'the boot before')")
+            db.execute("INSERT INTO meta VALUES ('session', 'before process')")
             db.commit()
         with capture_logs() as lines:
             async with log.open() as bus:
                 position = await bus.append("a", tick(3))
                 assert position.seq == 4
+                assert "the machine stopped" in str(bus.salvage)
                 assert position.epoch != positions[0].epoch
                 ahead = {"a": Position(positions[0].epoch, 5)}
                 async with bus.consume(["a"], "store", positions=ahead) as consumer:
                     assert [d.position for d in await consumer.batch()] == [position]
         assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
 
+    async def test_another_boot_keeps_the_epoch_where_every_commit_was_synced(self, log, clock, tick):
+        async with log.open(durability="power") as bus:
+            position = await bus.append("a", tick(0))
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("INSERT INTO meta VALUES ('session', 'before power')")
+            db.commit()
+        async with log.open() as bus:
+            assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
+
     async def test_the_same_boot_keeps_the_epoch(self, tmp_path, virtual, autojump_clock, tick):
         """As after kill -9: the session was not ended, but the machine went on."""
         async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
             position = await bus.append("a", tick(0))
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-wal", "-shm"):
                 shutil.copy(tmp_path / f"a.db{suffix}", tmp_path / f"b.db{suffix}")
         async with open_bus(tmp_path / "b.db", BusSettings(), virtual) as bus:
+            assert bus.salvage is None
             assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
