@@ -12,6 +12,7 @@ that the store's transaction has committed.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import subprocess
@@ -151,6 +152,7 @@ async def run_once(rate: float, seconds: float, strikes: int) -> Result:
             await nursery.start(host.run)
             await nursery.start(follow_enriched, host)
             await nursery.start(follow_market, host)
+            gc.freeze()  # as `deltastream run` does
             await trio.sleep(WARM_UP_S)
             cpu = -processor_s()
             host.measured.since = host.seams.clock.now_ns()

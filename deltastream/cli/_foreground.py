@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -53,6 +54,7 @@ async def supervise(host: Host, face: Face) -> int:
 
             await nursery.start(ending.on_signals, nursery.cancel_scope)
             await nursery.start(hosted)
+            gc.freeze()  # what start-up made stays: collections that walk it hold the loop for 15 ms
             nursery.start_soon(ending.when_stuck)
             nursery.start_soon(face.show, host)
     except* SupervisionError as group:
