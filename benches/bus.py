@@ -1,6 +1,6 @@
 """What the embedded bus costs: append, commit, consume, unloaded and under the load it is built for.
 
-    python -m benches.bus [--seconds 10] [--rate 600] [--dir DIR] [--durability process|power]
+    python benches/bus.py [--seconds 10] [--rate 600] [--dir DIR] [--durability process|power]
 
 The load: `rate` market chains a second of 11 KB, consumed by one group that acknowledges each with
 an enriched chain of 22 KB, which a second group acknowledges and a follower reads. Stamps are
@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 import numpy as np
 import trio
+from _machine import machine, percentiles, table
 
-from benches._machine import machine, percentiles, table
 from deltastream.bus import BusSettings, EmbeddedBus, Entry, Gap, Record, open_bus
 from deltastream.messages import EnrichedChain, OptionChain
 from deltastream.messages.types import ChainHead
