@@ -87,8 +87,8 @@ class MeasuredStore(SqliteRepository):
 
     measured: Measured
 
-    async def apply(self, group: str, records: Sequence[Record]) -> int:
-        new = await super().apply(group, records)
+    async def apply(self, group: str, records: Sequence[Record], *, passed: Sequence[Record] = ()) -> int:
+        new = await super().apply(group, records, passed=passed)
         self.measured.note(self.measured.stored, self._seams.clock.now_ns(), records)
         return new
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
 import trio
 
+from deltastream.actors._entries import entry_of
 from deltastream.actors._poison import blames_message
 from deltastream.analytics import surface
 from deltastream.bus import Bus, Consumer, Delivery, Entry
+from deltastream.errors import StoreError
 from deltastream.messages import EnrichedChain
 from deltastream.seams import Seams
 from deltastream.storage.protocol import Repository
@@ -22,6 +25,8 @@ INTERVAL_S: Final = 0.5
 MOST: Final = 256
 """Chains gathered at the most before publishing early."""
 
+log = structlog.get_logger("deltastream.analytics")
+
 
 class Analytics:
     """Consumes `enriched.chain.*` and appends `analytics.surface.*`, one per product and interval.
@@ -32,6 +37,7 @@ class Analytics:
     """
 
     GROUP: Final = "analytics"
+    PATTERNS: Final = ("enriched.chain.*",)
 
     def __init__(self, bus: Bus, store: Repository, seams: Seams) -> None:
         self._bus = bus
@@ -40,14 +46,24 @@ class Analytics:
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
         """Publish surfaces until cancelled. Cancellation: chains not acknowledged come again."""
-        async with self._bus.consume(["enriched.chain.*"], self.GROUP) as consumer:
-            latest = _Latest()
-            for stored in await self._store.products():
-                for chain in await self._store.latest_chains(stored.product):
-                    latest.add(chain)
+        async with self._bus.consume(self.PATTERNS, self.GROUP) as consumer:
             task_status.started()
+            latest = await self._stored()
             while True:
                 await self._publish(consumer, latest, await _gather(consumer))
+
+    async def _stored(self) -> _Latest:
+        """The latest chains that the store can tell; none of a product whose chains cannot be read."""
+        latest = _Latest()
+        for stored in await self._store.products():
+            try:
+                chains = await self._store.latest_chains(stored.product)
+            except StoreError as error:
+                log.error("stored_chains_unreadable", product=stored.product, error=str(error))
+                continue
+            for chain in chains:
+                latest.add(chain)
+        return latest
 
     async def _publish(self, consumer: Consumer, latest: _Latest, batch: list[Delivery]) -> None:
         newest: dict[str, Delivery] = {}
@@ -60,7 +76,7 @@ class Analytics:
         entries = []
         for product, delivery in newest.items():
             try:
-                entries += self._surface(latest.of(product), delivery)
+                entries += self._surface(product, latest.of(product), delivery)
             except BaseException as error:
                 if not blames_message(error):
                     raise
@@ -69,14 +85,10 @@ class Analytics:
             await trio.lowlevel.checkpoint()
         await consumer.ack(done, emit=entries)
 
-    def _surface(self, chains: list[EnrichedChain], newest: Delivery) -> list[Entry]:
-        now = self._seams.clock.now_ns()
-        product = newest.topic.rpartition(".")[2]
-        message = surface(product, chains, ts_recv=now)
-        if message is None:
-            return []
+    def _surface(self, product: str, chains: list[EnrichedChain], newest: Delivery) -> list[Entry]:
+        message = surface(product, chains, ts_recv=self._seams.clock.now_ns())
         key = f"{newest.topic}@{newest.position.epoch}:{newest.position.seq}"
-        return [Entry(f"analytics.surface.{product}", message, key)]
+        return [] if message is None else [entry_of(message, key)]
 
 
 class _Latest:

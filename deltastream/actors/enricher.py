@@ -6,6 +6,7 @@ from typing import Final
 
 import trio
 
+from deltastream.actors._entries import entry_of
 from deltastream.actors._poison import blames_message
 from deltastream.analytics import AnalyticsSettings, enrich
 from deltastream.analytics.reference import PreviousSession
@@ -28,6 +29,7 @@ class Enricher:
     """
 
     GROUP: Final = "enricher"
+    PATTERNS: Final = ("market.chain.*",)
 
     def __init__(self, bus: Bus, store: Repository, settings: AnalyticsSettings, seams: Seams) -> None:
         self._bus = bus
@@ -37,7 +39,7 @@ class Enricher:
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
         """Enrich until cancelled. Cancellation: chains not acknowledged come again."""
-        async with self._bus.consume(["market.chain.*"], self.GROUP) as consumer:
+        async with self._bus.consume(self.PATTERNS, self.GROUP) as consumer:
             task_status.started()
             while True:
                 await self._process(consumer, await consumer.batch(BATCH))
@@ -67,8 +69,5 @@ class Enricher:
             ts_recv=self._seams.clock.now_ns(),
             source=(delivery.topic, delivery.position),
         )
-        return Entry(
-            topic=f"enriched.chain.{chain.product}",
-            message=result,
-            key=f"{delivery.topic}@{delivery.position.epoch}:{delivery.position.seq}",
-        )
+        key = f"{delivery.topic}@{delivery.position.epoch}:{delivery.position.seq}"
+        return entry_of(result, key)

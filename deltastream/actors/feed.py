@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 import trio
 
+from deltastream.actors._entries import entry_of
 from deltastream.actors._silence import SilenceWatch
 from deltastream.bus import Bus, Entry
-from deltastream.feeds.protocol import Delivered, MarketMessage, Provider, Refusal
-from deltastream.messages import MarketStatus, OptionChain, UnderlyingTick
+from deltastream.feeds.protocol import Provider, Refusal
 from deltastream.seams import Seams
 from supervisors import Context
 
@@ -18,7 +18,6 @@ __all__ = ["Feed"]
 
 BATCH: Final = 64
 WATCH_S: Final = 1.0
-TOPICS: Final = {UnderlyingTick: "market.tick", OptionChain: "market.chain", MarketStatus: "market.status"}
 
 log = structlog.get_logger("deltastream.feed")
 
@@ -45,7 +44,9 @@ class Feed:
         Cancellation: messages handed over by the provider and not yet accepted are forgotten, as
         if the source had been closed before them.
         """
-        give, take = trio.open_memory_channel[Delivered](BATCH)
+        if self.exhausted.is_set():
+            self.exhausted = trio.Event()
+        give, take = trio.open_memory_channel[Entry](BATCH)
         silence = SilenceWatch(self._provider.silent_after_s, self._seams.clock)
         async with trio.open_nursery() as appending:
             appending.start_soon(self._append_all, take)
@@ -59,7 +60,7 @@ class Feed:
     async def _read(
         self,
         silence: SilenceWatch,
-        give: trio.MemorySendChannel[Delivered],
+        give: trio.MemorySendChannel[Entry],
         task_status: trio.TaskStatus[None],
     ) -> None:
         async with self._provider.stream() as items:
@@ -68,19 +69,24 @@ class Feed:
                 if isinstance(item, Refusal):
                     self._refuse(item)
                     continue
+                try:
+                    entry = entry_of(item.message, item.key)
+                except (ValueError, TypeError, OverflowError) as error:
+                    self._refuse(Refusal(self._provider.name, "not_acceptable", detail=str(error)))
+                    continue
                 resumed = silence.heard(item.message)
                 if resumed is not None:
-                    await give.send(Delivered(resumed))
-                await give.send(item)
+                    await give.send(entry_of(resumed))
+                await give.send(entry)
 
-    async def _watch(self, silence: SilenceWatch, give: trio.MemorySendChannel[Delivered]) -> None:
+    async def _watch(self, silence: SilenceWatch, give: trio.MemorySendChannel[Entry]) -> None:
         while True:
             await trio.sleep(WATCH_S)
             for status in silence.fallen_silent():
                 log.warning("feed_silent", product=status.product, since=status.since)
-                await give.send(Delivered(status))
+                await give.send(entry_of(status))
 
-    async def _append_all(self, take: trio.MemoryReceiveChannel[Delivered]) -> None:
+    async def _append_all(self, take: trio.MemoryReceiveChannel[Entry]) -> None:
         with take:
             async for first in take:
                 batch = [first]
@@ -89,7 +95,7 @@ class Feed:
                         batch.append(take.receive_nowait())
                     except (trio.WouldBlock, trio.EndOfChannel):
                         break
-                await self._bus.append_batch([_entry(item) for item in batch])
+                await self._bus.append_batch(batch)
                 self.accepted += len(batch)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -102,8 +108,3 @@ class Feed:
             detail=refusal.detail,
             count=refusal.count,
         )
-
-
-def _entry(item: Delivered) -> Entry:
-    message: MarketMessage = item.message
-    return Entry(f"{TOPICS[type(message)]}.{message.product}", message, item.key)

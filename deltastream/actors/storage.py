@@ -16,7 +16,6 @@ from supervisors import Context
 __all__ = ["Storage"]
 
 BATCH: Final = 128
-PATTERNS: Final = ("market.tick.*", "market.status.*", "enriched.chain.*", "analytics.surface.*")
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
 
@@ -32,6 +31,7 @@ class Storage:
     """
 
     GROUP: Final = "storage"
+    PATTERNS: Final = ("market.tick.*", "market.status.*", "enriched.chain.*", "analytics.surface.*")
 
     def __init__(self, bus: Bus, store: Repository) -> None:
         self._bus = bus
@@ -41,7 +41,7 @@ class Storage:
         """Store until cancelled. Cancellation: a batch is applied wholly or comes again."""
         task_status.started()
         positions = await _patiently(ctx, lambda: self._store.positions(self.GROUP))
-        async with self._bus.consume(PATTERNS, self.GROUP, positions=positions) as consumer:
+        async with self._bus.consume(self.PATTERNS, self.GROUP, positions=positions) as consumer:
             while True:
                 batch = await consumer.batch(BATCH)
                 await consumer.ack(await self._applied(ctx, consumer, batch))
@@ -55,6 +55,7 @@ class Storage:
                 raise
             if len(batch) == 1:
                 await consumer.fail(batch[0], error)
+                await _patiently(ctx, lambda: self._store.apply(self.GROUP, [], passed=batch))
                 return []
         else:
             return batch

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from deltastream.errors import StoreDamaged, StoreUnavailable
+from deltastream.errors import StoreError
 from deltastream.market import calendar, terms
 from deltastream.messages import ROW, EnrichedChain, OptionChain
 from deltastream.storage.protocol import Repository
@@ -46,7 +46,7 @@ class PreviousSession:
             return chain
         try:
             reference = await self._reference(chain)
-        except (StoreUnavailable, StoreDamaged):
+        except StoreError:
             return msgspec.structs.replace(chain, flags=(*chain.flags, "reference_unavailable"))
         if reference is None:
             return chain

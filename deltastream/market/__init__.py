@@ -9,7 +9,7 @@ from deltastream.market._calendars import Calendar, Session, calendar
 from deltastream.market._contracts import Terms, expiry_instant, strike_step, terms
 from deltastream.market._expiries import listed_expiries, root_expiries
 from deltastream.market._products import Product, product, products
-from deltastream.market._symbols import contract_symbol, parse_contract_symbol, parse_occ
+from deltastream.market._symbols import contract_symbol, is_product_symbol, parse_contract_symbol, parse_occ
 
 __all__ = [
     "Calendar",
@@ -19,6 +19,7 @@ __all__ = [
     "calendar",
     "contract_symbol",
     "expiry_instant",
+    "is_product_symbol",
     "listed_expiries",
     "parse_contract_symbol",
     "parse_occ",

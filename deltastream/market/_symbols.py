@@ -8,14 +8,20 @@ import re
 from decimal import Decimal
 from typing import Final, Literal, cast
 
-__all__ = ["contract_symbol", "parse_contract_symbol", "parse_occ"]
+__all__ = ["contract_symbol", "is_product_symbol", "parse_contract_symbol", "parse_occ"]
 
 Side = Literal["C", "P"]
 
+_PRODUCT: Final = re.compile(r"[A-Za-z0-9._&-]{1,64}")
 _OURS: Final = re.compile(r"(?P<root>\S+)-(?P<date>[0-9]{8})-(?P<strike>[0-9]+(?:\.[0-9]+)?)-(?P<side>[CP])")
 _OCC: Final = re.compile(
     r"(?P<root>[A-Z][A-Z0-9.]{0,5}) {0,5}(?P<date>[0-9]{6})(?P<side>[CP])(?P<strike>[0-9]{8})"
 )
+
+
+def is_product_symbol(text: str) -> bool:
+    """Whether this can name a product: 1 to 64 of the characters ``A-Z a-z 0-9 . _ & -``."""
+    return _PRODUCT.fullmatch(text) is not None
 
 
 def contract_symbol(root: str, expiry: dt.date, strike: float, side: str) -> str:

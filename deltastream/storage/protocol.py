@@ -130,7 +130,7 @@ class Repository(Protocol):
     never succeed.
     """
 
-    async def apply(self, group: str, records: Sequence[Record]) -> int:
+    async def apply(self, group: str, records: Sequence[Record], *, passed: Sequence[Record] = ()) -> int:
         """Write the effects of messages and move the group's positions, in one transaction.
 
         Ticks, enriched chains (with their metrics), surfaces and market status become history,
@@ -138,6 +138,12 @@ class Repository(Protocol):
         no second effect, however late, out of order or for which group it comes again, even when
         retention has dropped what it wrote. A group's position per topic becomes the greatest seq
         applied; it never moves back within an epoch, nor to an epoch seen before the present one.
+
+        Args:
+            group: whose positions move.
+            records: messages to take effect.
+            passed: messages set aside (to be retried, or dead letters): only the position moves
+                over them, and they may still take effect later.
 
         Returns:
             How many records were new.

@@ -80,7 +80,7 @@ class Writer:
             MarketStatus: self._status,
         }
 
-    def apply(self, group: str, records: Sequence[Record]) -> int:
+    def apply(self, group: str, records: Sequence[Record], passed: Sequence[Record] = ()) -> int:
         """See `Repository.apply`.
 
         Raises:
@@ -89,7 +89,7 @@ class Writer:
         """
         try:
             with transaction(self.connection):
-                fresh = self._claim(group, records)
+                fresh = self._claim(group, records, passed)
                 for record, ordinal in fresh:
                     self._store(record, ordinal)
                 self._bars.flush(self.connection)
@@ -102,13 +102,17 @@ class Writer:
             raise
         return len(fresh)
 
-    def _claim(self, group: str, records: Sequence[Record]) -> list[tuple[Record, int]]:
+    def _claim(
+        self, group: str, records: Sequence[Record], passed: Sequence[Record]
+    ) -> list[tuple[Record, int]]:
         by_stream: dict[int, dict[int, Record]] = {}
         reached: dict[str, tuple[int, int]] = {}
         for record in records:
             stream, seq = self._place(record)
             by_stream.setdefault(stream, {}).setdefault(seq, record)
             reached[record.topic] = max(reached.get(record.topic, (0, 0)), (stream, seq))
+        for record in passed:
+            reached[record.topic] = max(reached.get(record.topic, (0, 0)), self._place(record))
         fresh = []
         for stream, by_seq in by_stream.items():
             new = claim(self.connection, stream, by_seq)

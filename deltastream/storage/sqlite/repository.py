@@ -150,17 +150,17 @@ class SqliteRepository:
             if not settled:
                 await trio.sleep(self._settings.maintenance_s)
 
-    async def apply(self, group: str, records: Sequence[Record]) -> int:
+    async def apply(self, group: str, records: Sequence[Record], *, passed: Sequence[Record] = ()) -> int:
         """See `Repository.apply`. Keeps ticks, enriched chains, surfaces and market status."""
-        new, used = await self._write(partial(self._apply, group, records))
+        new, used = await self._write(partial(self._apply, group, records, passed))
         self._applied += new
         self._duplicates += len(records) - new
         if used > HIGH * self._settings.max_bytes:
             self._grown.set()
         return new
 
-    def _apply(self, group: str, records: Sequence[Record]) -> tuple[int, int]:
-        return self._writer.apply(group, records), used_bytes(self._writer.connection)
+    def _apply(self, group: str, records: Sequence[Record], passed: Sequence[Record]) -> tuple[int, int]:
+        return self._writer.apply(group, records, passed), used_bytes(self._writer.connection)
 
     async def _maintain(self) -> bool:
         """Whether the store is under its limit now."""
@@ -314,7 +314,7 @@ class SqliteRepository:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise StoreError(f"store {self._path} is closed")
+            raise StoreUnavailable(f"store {self._path} is closed")
         return self._connection
 
     async def _write(self, work: Callable[[], T]) -> T:

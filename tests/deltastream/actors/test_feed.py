@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+import msgspec
+import numpy as np
+import pytest
 import trio
 
 from deltastream.actors import Feed
@@ -72,6 +75,31 @@ async def test_refusals_are_counted_and_do_not_stop_the_rest(
         await feed.exhausted.wait()
     assert feed.refused == {"negative_price": 1, "duplicate_strike": 4}
     assert feed.accepted == 1
+
+
+@pytest.mark.parametrize("product", ["^SPX", "", "x" * 65, "निफ्टी", "A B", "\ud800"])
+async def test_a_product_that_is_no_symbol_is_refused(
+    bus, seams, run_actors, make_tick, autojump_clock, product
+):
+    script = Script(make_tick(1, product=product), make_tick(2), silent_after_s=5)
+    feed = Feed(bus, script, seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await feed.exhausted.wait()
+        assert tree.find("test/feed").restarts == 0
+    assert (feed.accepted, feed.refused) == (1, {"not_acceptable": 1})
+
+
+async def test_what_cannot_be_encoded_is_refused(
+    bus, seams, run_actors, make_tick, make_chain, autojump_clock
+):
+    chain = make_chain()
+    msgspec.structs.force_setattr(chain, "columns", np.zeros((3, 2)))
+    huge = msgspec.structs.replace(make_tick(1), ts_event=1 << 70)
+    feed = Feed(bus, Script(chain, huge, Delivered(make_tick(1), "k" * 600), make_tick(2)), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await feed.exhausted.wait()
+        assert tree.find("test/feed").restarts == 0
+    assert (feed.accepted, feed.refused) == (1, {"not_acceptable": 3})
 
 
 async def test_keys_make_a_repeated_source_harmless(bus, seams, run_actors, make_tick, autojump_clock):

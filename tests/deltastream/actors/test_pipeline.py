@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 import trio
 
@@ -27,14 +29,14 @@ class Troubled:
     def __getattr__(self, name):
         return getattr(self._store, name)
 
-    async def apply(self, group, records):
+    async def apply(self, group, records, *, passed=()):
         await trio.lowlevel.checkpoint()
         if self.away:
             self.away -= 1
             raise self.error
         if any(self.refuse(record) for record in records):
             raise StoreError("refused")
-        return await self._store.apply(group, records)
+        return await self._store.apply(group, records, passed=passed)
 
 
 class CrashingBus:
@@ -202,6 +204,63 @@ async def test_a_record_the_store_refuses_is_set_aside_and_replayed_once(
         (bar,) = (await store.bars("NIFTY", interval_s=900, **EVER)).items
         assert bar.ticks == 5
         assert tree.find("test/storage").restarts == 0
+
+
+async def test_a_dropped_letter_does_not_come_back_with_the_next_start(
+    bus, store, run_actors, settle, make_tick, autojump_clock
+):
+    troubled = Troubled(store)
+    troubled.refuse = lambda record: record.position.seq == 2
+    async with run_actors(storage=Storage(bus, troubled).run):
+        for n in range(1, 3):
+            await bus.append("market.tick.NIFTY", make_tick(n))
+        await settle(bus)
+        (letter,) = await bus.dead_letters("storage")
+        await bus.drop_dead_letter(letter.id)
+    async with run_actors(storage=Storage(bus, troubled).run):
+        await settle(bus)
+        await trio.sleep(60)
+        assert await bus.dead_letters() == []
+        assert len((await store.ticks("NIFTY", **EVER)).items) == 1
+
+
+async def test_a_product_with_a_dot_keeps_its_name(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    async with run_actors(
+        storage=Storage(bus, store).run,
+        analytics=Analytics(bus, store, seams).run,
+        enricher=Enricher(bus, store, SETTINGS, seams).run,
+    ):
+        await bus.append("market.chain.BRK.B", make_chain(product="BRK.B"))
+        await settle(bus)
+        assert (await store.surface("BRK.B")).product == "BRK.B"
+        assert await store.surface("B") is None
+
+
+async def test_an_unreadable_stored_chain_costs_neither_live_chains_nor_the_start(
+    tmp_path, bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    def services():
+        return {
+            "storage": Storage(bus, store).run,
+            "analytics": Analytics(bus, store, seams).run,
+            "enricher": Enricher(bus, store, SETTINGS, seams).run,
+        }
+
+    async with run_actors(**services()):
+        await bus.append("market.chain.NIFTY", make_chain(-86_400))
+        await settle(bus)
+    with sqlite3.connect(tmp_path / "store.db") as raw:
+        raw.execute("UPDATE chains SET body = x'00'")
+    raw.close()
+    async with run_actors(**services()) as tree:
+        await bus.append("market.chain.NIFTY", make_chain(1))
+        await settle(bus)
+        assert tree.find("test/analytics").restarts == 0
+    assert await bus.dead_letters() == []
+    assert (await store.chain("NIFTY")).ts_event == make_chain(1).ts_event
+    assert "reference_unavailable" in (await store.chain("NIFTY")).flags
 
 
 async def test_a_crash_between_effect_and_ack_repeats_nothing(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from deltastream.bus import BusSettings, open_bus
 from deltastream.seams import Seams
 from deltastream.storage import SqliteRepository, StoreSettings
 
@@ -76,30 +77,49 @@ async def pages(read, **query):
 
 
 async def check(data_dir: Path, accepted: Accepted) -> None:
-    """Compare the store with the journal and with what was told."""
-    with sqlite3.connect(data_dir / "journal.db") as journal:
-        assert journal.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    with sqlite3.connect(data_dir / "store.db") as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    async with SqliteRepository(data_dir / "store.db", StoreSettings(), Seams.system()) as store:
-        for product in [stored.product for stored in await store.products()]:
-            ticks = Counter([tick.ts_event async for tick in pages(store.ticks, product=product)])
-            assert max(ticks.values()) == 1, "a tick took effect twice"
-            told = set(accepted.by_topic.get(f"market.tick.{product}", {}).values())
-            assert told <= set(ticks), f"{len(told - set(ticks))} accepted ticks of {product} are missing"
-            for interval in (60, 300, 900):
-                bars = [bar async for bar in pages(store.bars, product=product, interval_s=interval)]
-                assert sum(bar.ticks for bar in bars) == len(ticks)
-            seqs: Counter[int] = Counter()
-            for series in await store.expiries(product):
-                query = {"product": product, "root": series.root, "expiry": series.expiry, "limit": 20}
-                async for chain in pages(store.chains, **query):
-                    assert chain.source[0] == f"market.chain.{product}"
-                    seqs[chain.source[1].seq] += 1
-            assert max(seqs.values()) == 1, "a chain took effect twice"
-            assert sorted(seqs) == list(range(1, len(seqs) + 1)), "a chain in the journal is missing"
-            told_seqs = set(accepted.by_topic.get(f"market.chain.{product}", {}))
-            assert told_seqs <= set(seqs), f"{len(told_seqs - set(seqs))} accepted chains are missing"
+    """Compare the store with the journal, and both with what was told."""
+    for name in ("journal.db", "store.db"):
+        with sqlite3.connect(data_dir / name) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        raw.close()
+    seams = Seams.system()
+    async with (
+        open_bus(data_dir / "journal.db", BusSettings(), seams) as bus,
+        SqliteRepository(data_dir / "store.db", StoreSettings(), seams) as store,
+    ):
+        last = {topic.topic: topic.last_seq for topic in (await bus.statistics()).topics}
+        assert await bus.dead_letters() == []
+        for topic, told in accepted.by_topic.items():
+            assert max(told) <= last[topic], f"{topic}: an accepted message is not in the journal"
+        products = {topic.rpartition(".")[2] for topic in last}
+        assert len(products) == 8
+        for product in products:
+            await check_product(store, product, last, accepted)
+
+
+async def check_product(store, product: str, last: dict[str, int], accepted: Accepted) -> None:
+    """Every message in the journal took effect once, none twice; nothing told is missing."""
+    ticks = Counter([tick.ts_event async for tick in pages(store.ticks, product=product)])
+    assert max(ticks.values()) == 1, "a tick took effect twice"
+    assert len(ticks) == last[f"market.tick.{product}"]
+    assert set(accepted.by_topic[f"market.tick.{product}"].values()) <= set(ticks)
+    for interval in (60, 300, 900):
+        bars = [bar async for bar in pages(store.bars, product=product, interval_s=interval)]
+        assert sum(bar.ticks for bar in bars) == len(ticks)
+
+    sources: Counter[int] = Counter()
+    for series in await store.expiries(product):
+        query = {"product": product, "root": series.root, "expiry": series.expiry, "limit": 20}
+        async for chain in pages(store.chains, **query):
+            assert chain.source[0] == f"market.chain.{product}"
+            sources[chain.source[1].seq] += 1
+    chains = last[f"market.chain.{product}"]
+    assert chains == last[f"enriched.chain.{product}"]
+    assert sources == Counter(range(1, chains + 1)), "a chain is missing, or took effect twice"
+    assert set(accepted.by_topic[f"market.chain.{product}"]) <= set(sources)
+
+    for kind, read in (("market.status", store.statuses), ("analytics.surface", store.surfaces)):
+        assert len([item async for item in pages(read, product=product)]) == last[f"{kind}.{product}"]
 
 
 async def kill_repeatedly(data_dir: Path, kills: int) -> Accepted:

@@ -67,6 +67,16 @@ async def test_chains_of_any_length(repository_factory, make, strikes):
         assert encode(found) == encode(chain)
 
 
+async def test_what_is_passed_moves_the_position_and_may_still_take_effect(repository_factory, make):
+    one, two = make.records(make.tick(T0), make.tick(T0 + 1))
+    async with repository_factory() as store:
+        assert await store.apply("g", [one], passed=[two]) == 1
+        assert await store.positions("g") == {two.topic: two.position}
+        assert len((await store.ticks("NIFTY", **ALL)).items) == 1
+        assert await store.apply("g", [two]) == 1
+        assert len((await store.ticks("NIFTY", **ALL)).items) == 2
+
+
 async def test_a_repeat_has_no_second_effect_in_any_order_group_or_opening(repository_factory, make):
     records = make.records(*(make.tick(T0 + i, 100.0 + i, volume=2.0) for i in range(10)))
     async with repository_factory() as store:
