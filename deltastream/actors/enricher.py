@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import trio
@@ -17,6 +18,9 @@ from deltastream.storage.protocol import Repository
 from supervisors import Context
 
 __all__ = ["Enricher"]
+
+WIDE: Final = 1000
+"""Strikes above which a chain takes longer than the event loop may be held."""
 
 BATCH: Final = 32
 """Chains per transaction: some milliseconds of computing, so that results do not wait for long."""
@@ -63,11 +67,14 @@ class Enricher:
         chain = delivery.message
         if not isinstance(chain, OptionChain):
             raise TypeError(f"{delivery.topic} holds a {type(chain).__name__}, expected an OptionChain")
-        result = enrich(
+        work = partial(
+            enrich,
             await self._previous.complete(chain),
             self._settings,
             ts_recv=self._seams.clock.now_ns(),
             source=(delivery.topic, delivery.position),
         )
+        wide = chain.strikes.size > WIDE
+        result = await self._seams.threads.run(work) if wide else work()
         key = f"{delivery.topic}@{delivery.position.epoch}:{delivery.position.seq}"
         return entry_of(result, key)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 
+import msgspec
+import numpy as np
 import pytest
 import trio
 
 from deltastream.actors import Analytics, Enricher, Storage
 from deltastream.analytics import AnalyticsSettings
 from deltastream.errors import StoreDamaged, StoreError, StoreUnavailable
-from deltastream.messages import ROW, EnrichedChain, VolatilitySurface
+from deltastream.messages import CHAIN_ROWS, ROW, EnrichedChain, VolatilitySurface
+from deltastream.seams import InlineThreads
 from supervisors import ChildState
 
 EVER = {"start": 0, "end": 2**62}
@@ -94,6 +98,32 @@ async def test_a_chain_is_enriched_and_stored_with_its_source(
         assert chain.source == ("market.chain.NIFTY", position)
         assert chain.atm_iv is not None
         assert (await store.tick("NIFTY")).price == 26_001.0
+
+
+async def test_a_wide_chain_is_enriched_away_from_the_event_loop(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    class Counting(InlineThreads):
+        runs = 0
+
+        async def run(self, fn, *args, limiter=None):
+            self.runs += 1
+            return await super().run(fn, *args, limiter=limiter)
+
+    threads = Counting()
+    chain = make_chain()
+    strikes = np.arange(1.0, 1502.0)
+    columns = np.full((CHAIN_ROWS, strikes.size), np.nan)
+    columns[ROW["strike"]] = strikes
+    columns[ROW["call_oi"]] = 1.0
+    wide = msgspec.structs.replace(chain, columns=columns)
+    enricher = Enricher(bus, store, SETTINGS, dataclasses.replace(seams, threads=threads))
+    async with run_actors(enricher=enricher.run):
+        await bus.append_batch([entry(chain), entry(wide)])
+        await settle(bus)
+    narrow, result = [record.message for record in await bus.read("enriched.chain.NIFTY")]
+    assert threads.runs == 1
+    assert (narrow.strikes.size, result.total_call_oi) == (9, 1501.0)
 
 
 async def test_the_same_source_derives_once_across_restarts(
