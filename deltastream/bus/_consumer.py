@@ -13,7 +13,7 @@ from deltastream.bus._failures import FAILED_FRAMES, Failure
 from deltastream.bus._groups import Group, Member, Retry, Share, due_order, next_due
 from deltastream.bus._journal import Frame, Reader
 from deltastream.bus._settlement import Settlement
-from deltastream.bus._topics import check_topic
+from deltastream.bus._topics import check_entries
 from deltastream.bus._writer import Request
 from deltastream.bus.protocol import Delivery, Entry, Record
 from deltastream.errors import BusClosed, MessageDecodeError
@@ -84,10 +84,11 @@ class EmbeddedConsumer:
                 return await self._retries(share, limit, now)
             if share.returned:
                 return await self._returned(share, limit)
+            last = share.topic.last
             frames = await self._core.read(Reader.frames, share.topic.number, share.cursor, limit)
             self._check()
             if not frames:
-                share.cursor = share.topic.last
+                share.cursor = max(share.cursor, last)
             return await self._deliver(share, [frame for frame in frames if frame.seq > share.cursor])
         finally:
             share.busy = False
@@ -99,11 +100,11 @@ class EmbeddedConsumer:
         frames = await self._core.read(Reader.frames, share.topic.number, wanted[0] - 1, min(span, limit))
         self._check()
         reached = frames[-1].seq if frames else wanted[-1]
-        found = [frame for frame in frames if frame.seq in wanted]
-        kept = {frame.seq for frame in found}
-        share.returned = [seq for seq in share.returned if seq > reached or seq in kept]
+        gone = {seq for seq in wanted if seq <= reached}.difference(frame.seq for frame in frames)
+        share.returned = [seq for seq in share.returned if seq not in gone]
         heapq.heapify(share.returned)
-        return await self._deliver(share, found)
+        still = set(wanted).intersection(share.returned)
+        return await self._deliver(share, [frame for frame in frames if frame.seq in still])
 
     async def _deliver(self, share: Share, frames: list[Frame]) -> list[Delivery]:
         """Hand out the frames up to the first that is no message; bury that one if it comes first."""
@@ -152,8 +153,7 @@ class EmbeddedConsumer:
     async def ack(self, deliveries: Sequence[Delivery], *, emit: Sequence[Entry] = ()) -> list[Position]:
         """See `protocol.Consumer.ack`. What is not in flight any more is left alone."""
         self._check()
-        for entry in emit:
-            check_topic(entry.topic)
+        check_entries(emit)
         if not deliveries and not emit:
             await trio.lowlevel.checkpoint()
             return []

@@ -78,11 +78,12 @@ class Core:
         self.topics.load(journal.epoch, journal.topics.values())
         self.lineage = standing.lineage
         now, wall = trio.current_time(), self.seams.clock.now_ns()
+        longest = self.settings.retry.cap_s  # whatever the wall clock did meanwhile
         self.groups.load(
             standing.subscriptions,
             standing.progress,
             [
-                (*row[:6], None if row[6] is None else now + max(row[6] - wall, 0) / 1e9)
+                (*row[:6], None if row[6] is None else now + min(max(row[6] - wall, 0) / 1e9, longest))
                 for row in standing.failures
             ],
         )

@@ -87,6 +87,10 @@ class Share:
             return self.cursor
         return min((*self.in_flight, *self.returned[:1])) - 1
 
+    def lag(self) -> int:
+        """How many messages are not settled, nor out of line."""
+        return self.topic.last - (self.acked if self.settling else self.through())
+
     def holds(self, position: Position) -> bool:
         """Whether this message is handed out and not settled."""
         return position in self.retrying or position.seq in self.in_flight
@@ -176,6 +180,8 @@ class Group:
             self._spread_rank(by_rank[rank], total)
         for share in self.shares.values():
             self.settle(share)
+        for member in self.members:
+            member.wakeup.set()
 
     def _spread_rank(self, shares: list[Share], total: dict[Member, int]) -> None:
         held: dict[Member, list[Share]] = {member: [] for member in self.members}
@@ -225,7 +231,7 @@ class Group:
                 group=self.name,
                 topic=share.topic.name,
                 acked=share.acked,
-                lag=share.topic.last - share.acked,
+                lag=share.lag(),
                 in_flight=len(share.in_flight) + len(share.retrying),
                 retrying=len(share.retries) + len(share.retrying),
                 dead=share.dead,
@@ -313,5 +319,8 @@ def due_order(shares: Iterable[Share], now: float) -> list[Share]:
 
 
 def next_due(shares: Iterable[Share]) -> float:
-    """Trio time of the earliest retry."""
-    return min((share.retries[0].due for share in shares if share.retries), default=math.inf)
+    """Trio time of the earliest retry of a share that is not to be handed over."""
+    return min(
+        (share.retries[0].due for share in shares if share.retries and share.owner is share.target),
+        default=math.inf,
+    )

@@ -171,7 +171,7 @@ def _trim(
         "SELECT id, ts, total FROM message WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
         (base + trimmed, base + limit, _STEP_ROWS),
     ).fetchall()
-    last = None
+    last = None if rows else base + limit  # a hole, where damage took them
     for rowid, ts, total in rows:
         if before is not None and ts >= before:
             break

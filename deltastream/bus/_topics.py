@@ -11,11 +11,12 @@ from typing import Final
 import trio
 
 from deltastream.bus._journal import StoredTopic
-from deltastream.bus.protocol import Record, TopicStatistics, matches
+from deltastream.bus.protocol import Entry, Record, TopicStatistics, matches
 from deltastream.messages import ChainHead, Message, Position, decode
 
-__all__ = ["Topic", "Topics", "Wakeup", "check_topic", "freeze"]
+__all__ = ["Topic", "Topics", "Wakeup", "check_entries", "check_topic", "freeze"]
 
+_KEY_BYTES: Final = 512
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._:&-]{1,255}")
 
 
@@ -23,6 +24,19 @@ def check_topic(name: str) -> None:
     """Raise ValueError unless `name` can be a topic."""
     if not _TOPIC.fullmatch(name):
         raise ValueError(f"not a topic: {name!r} (1 to 255 characters of A-Z a-z 0-9 . _ - & :)")
+
+
+def check_entries(entries: Iterable[Entry]) -> None:
+    """Raise ValueError unless every entry's topic can be one, and its key one that SQLite can compare."""
+    for entry in entries:
+        check_topic(entry.topic)
+        key = entry.key or ""
+        try:
+            valid = len(key.encode()) <= _KEY_BYTES and "\0" not in key
+        except UnicodeEncodeError:
+            valid = False
+        if not valid:
+            raise ValueError(f"not a key: {key[:40]!r} (at most {_KEY_BYTES} bytes of UTF-8, without NUL)")
 
 
 def freeze(message: Message, frame: bytes) -> Message:

@@ -19,7 +19,7 @@ from deltastream.bus._journal import Frame, Reader
 from deltastream.bus._salvage import SalvageReport
 from deltastream.bus._service import serve
 from deltastream.bus._subscription import subscribe
-from deltastream.bus._topics import Topic, check_topic
+from deltastream.bus._topics import Topic, check_entries, check_topic
 from deltastream.bus._writer import Request
 from deltastream.bus.protocol import BusStatistics, Entry, Record
 from deltastream.bus.settings import BusSettings
@@ -77,8 +77,7 @@ class EmbeddedBus:
 
     async def append_batch(self, entries: Sequence[Entry]) -> list[Position]:
         """See `protocol.Bus.append_batch`."""
-        for entry in entries:
-            check_topic(entry.topic)
+        check_entries(entries)
         if not entries:
             await trio.lowlevel.checkpoint()
             return []

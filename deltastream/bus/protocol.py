@@ -46,7 +46,7 @@ class Entry:
 
     Attributes:
         key: makes the append idempotent: an entry whose (topic, key) is already in the log
-            appends nothing and yields the position it has.
+            appends nothing and yields the position it has. At most 512 bytes of UTF-8, without NUL.
     """
 
     topic: str
@@ -212,7 +212,8 @@ class Bus(Protocol):
 
         Raises:
             BusClosed: the bus was closed before the message was accepted.
-            ValueError: not a topic (empty, or with characters other than ``A-Z a-z 0-9 . _ - & :``).
+            ValueError: not a topic (empty, or with characters other than ``A-Z a-z 0-9 . _ - & :``),
+                or not a key.
         """
         ...
 

@@ -176,6 +176,22 @@ async def test_retries_keep_their_message_when_the_log_is_trimmed(opened, chain,
         assert again[0].message.ts_event == 7
 
 
+async def test_a_hole_that_damage_left_is_trimmed_like_messages(opened, chain, tmp_path, autojump_clock):
+    async with opened(max_bytes=32 * MIB) as bus:
+        await fill(bus, chain, 2000)
+        async with bus.consume(["a"], "g") as consumer:
+            while (group := (await groups_of(bus))["g", "a"]).acked < 300:
+                await consumer.ack(await consumer.batch(min(64, 300 - group.acked)))
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        db.execute("DELETE FROM message WHERE id & 0xffff BETWEEN 150 AND 400")
+        db.commit()
+    async with opened(max_bytes=8 * MIB) as bus:
+        await fill(bus, chain, 20)
+        with trio.fail_after(100):
+            while (await topics_of(bus))["a"].first_seq <= 1300:
+                await trio.sleep(1)
+
+
 async def test_no_step_is_long(opened, chain, tmp_path, autojump_clock, monkeypatch):
     """A step takes a bounded number of messages, so that commits wait for no more than it."""
     taken = []
