@@ -49,8 +49,8 @@ ONE_ATTEMPT = RetrySettings(max_attempts=1)
 
 
 async def test_appended_while_an_empty_read_is_under_way(opened, threads, autojump_clock, tick, seqs):
-    """The last message is a dead letter beyond the group's position, so that the read finds nothing."""
-    async with opened(retry=ONE_ATTEMPT, cache_bytes=0) as bus:
+    """The last message is a dead letter beyond the group's position: the read after it finds nothing."""
+    async with opened(retry=ONE_ATTEMPT) as bus:
         position, _ = await bus.append_batch([Entry("a", tick(n)) for n in (1, 2)])
         async with bus.consume(["a"], "g") as consumer:
             await consumer.fail((await consumer.batch())[1], ValueError("bad"))
@@ -162,10 +162,12 @@ async def test_a_topic_that_was_to_be_handed_over_and_stays_is_served(opened, au
         await bus.append_batch([Entry(topic, tick(0)) for topic in "ab"])
         await first.batch()
         found = []
+        both = trio.Event()
 
         async def read():
             while len(found) < 2:
                 found.extend(await first.batch())
+            both.set()
 
         async with bus.consume(["*"], "g"):
             await bus.append_batch([Entry(topic, tick(1)) for topic in "ab"])
@@ -173,8 +175,7 @@ async def test_a_topic_that_was_to_be_handed_over_and_stays_is_served(opened, au
             await trio.sleep(1)
             assert len(found) == 1
         with trio.fail_after(1):
-            while len(found) < 2:
-                await trio.sleep(0.1)
+            await both.wait()
         assert seqs(found) == [2, 2]
 
 

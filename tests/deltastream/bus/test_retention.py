@@ -187,9 +187,8 @@ async def test_a_hole_that_damage_left_is_trimmed_like_messages(opened, chain, t
         db.commit()
     async with opened(max_bytes=8 * MIB) as bus:
         await fill(bus, chain, 20)
-        with trio.fail_after(100):
-            while (await topics_of(bus))["a"].first_seq <= 1300:
-                await trio.sleep(1)
+        await trio.sleep(100)
+        assert (await topics_of(bus))["a"].first_seq > 1300
 
 
 async def test_no_step_is_long(opened, chain, tmp_path, autojump_clock, monkeypatch):
