@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import structlog
 import trio
 from _machine import machine, percentiles, table
 
@@ -307,6 +309,7 @@ def main() -> None:
     parser.add_argument("--no-tutorial", action="store_true", help="leave the tutorial's design out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     results = [("unloaded", trio.run(run_once, 5.0, min(options.seconds, 20.0), options.strikes))]
     results.append(("load", trio.run(run_once, options.rate, options.seconds, options.strikes)))
     for rate in LADDER if options.ladder else ():

@@ -107,13 +107,13 @@ def socket_address(path: Path) -> Iterator[str]:
 
 @asynccontextmanager
 async def _listening(path: Path) -> AsyncIterator[trio.SocketListener]:
-    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
             unready = path.with_name(f"{path.name}.new")
             _remove(unready)
             os.fchmod(sock.fileno(), 0o600)  # the socket file inherits it: never open to others
             with socket_address(unready) as address:
-                await sock.bind(address)
+                sock.bind(address)  # Trio's own bind would use a thread for it
             sock.listen(64)
             unready.replace(path)  # whoever finds it can connect
         except OSError as error:
@@ -121,7 +121,7 @@ async def _listening(path: Path) -> AsyncIterator[trio.SocketListener]:
                 f"The control socket {path} cannot be made: {error.strerror}."
             ) from error
         try:
-            yield trio.SocketListener(sock)
+            yield trio.SocketListener(trio.socket.from_stdlib_socket(sock))
         finally:
             _remove(path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -12,7 +11,6 @@ import trio
 
 from deltastream.bus import BusSettings, EmbeddedBus
 from deltastream.messages import CHAIN_ROWS, ROW, OptionChain, UnderlyingTick
-from deltastream.seams import InlineThreads, Seams
 from deltastream.storage import SqliteRepository, StoreSettings
 from supervisors import Backoff, ChildSpec, Intensity, Restart, SupervisorSpec, open_tree
 
@@ -21,25 +19,9 @@ SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 
 
-class VirtualClock:
-    """Noon in Mumbai, and on with Trio's clock."""
-
-    def now_ns(self) -> int:
-        return NOON + round(trio.current_time() * 1e9)
-
-
-class CountingIds:
-    def __init__(self) -> None:
-        self.count = 0
-
-    def new(self) -> str:
-        self.count += 1
-        return f"{self.count:016x}"
-
-
 @pytest.fixture
-def seams():
-    return Seams(clock=VirtualClock(), rng=random.Random(7), ids=CountingIds(), threads=InlineThreads())
+def seams(virtual_seams):
+    return virtual_seams(NOON)
 
 
 @pytest.fixture

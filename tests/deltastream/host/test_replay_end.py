@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -11,24 +10,11 @@ import trio
 from deltastream.errors import StoreUnavailable
 from deltastream.host.config import Flag, load
 from deltastream.host.tree import Host
-from deltastream.seams import InlineThreads, Seams
 from deltastream.storage import SqliteRepository
 
 SAMPLES = Path(__file__).parents[1] / "feeds" / "recorded" / "samples"
+START = 1_795_147_200 * 10**9
 EVER = {"start": 0, "end": 2**62}
-
-
-class VirtualClock:
-    def now_ns(self) -> int:
-        return 1_795_147_200 * 10**9 + round(trio.current_time() * 1e9)
-
-
-class CountingIds:
-    count = 0
-
-    def new(self) -> str:
-        CountingIds.count += 1
-        return f"{CountingIds.count:016x}"
 
 
 class LateStore(SqliteRepository):
@@ -48,16 +34,21 @@ class LateHost(Host):
         return LateStore(self.data_dir.store, self.settings.store, self.seams)
 
 
-def make_host(cls: type[Host], data_dir: Path, *paths: Path) -> Host:
-    values = {
-        "data_dir": str(data_dir),
-        "feed": "replay",
-        "replay.paths": [str(path) for path in paths],
-        "replay.speed": "max",
-    }
-    flags = tuple(Flag("--test", path, value, lax=False) for path, value in values.items())
-    seams = Seams(clock=VirtualClock(), rng=random.Random(1), ids=CountingIds(), threads=InlineThreads())
-    return cls(load(flags=flags, environ={}).settings, seams)
+@pytest.fixture
+def make_host(tmp_path, virtual_seams):
+    """Makes a host that replays files at full speed, with a data directory of its own name."""
+
+    def make(*paths: Path, name: str = "data", host_type: type[Host] = Host) -> Host:
+        values = {
+            "data_dir": str(tmp_path / name),
+            "feed": "replay",
+            "replay.paths": [str(path) for path in paths],
+            "replay.speed": "max",
+        }
+        flags = tuple(Flag("--test", path, value, lax=False) for path, value in values.items())
+        return host_type(load(flags=flags, environ={}).settings, virtual_seams(START))
+
+    return make
 
 
 async def effects(host: Host) -> tuple[int, int]:
@@ -74,32 +65,32 @@ async def effects(host: Host) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("host_type", [Host, LateHost])
-async def test_it_ends_when_all_has_taken_effect(tmp_path, autojump_clock, host_type):
-    host = make_host(host_type, tmp_path / "data", *sorted(SAMPLES.iterdir()))
+async def test_it_ends_when_all_has_taken_effect(make_host, autojump_clock, host_type):
+    host = make_host(*sorted(SAMPLES.iterdir()), host_type=host_type)
     with trio.fail_after(120):
         await host.run()
     accepted, stored = await effects(host)
     assert accepted > stored > 0
 
 
-async def test_the_same_again_adds_nothing(tmp_path, autojump_clock):
+async def test_the_same_again_adds_nothing(make_host, autojump_clock):
     files = [path for path in sorted(SAMPLES.iterdir()) if path.name.startswith("nse")]
-    first = make_host(Host, tmp_path / "data", *files)
+    first = make_host(*files)
     with trio.fail_after(120):
         await first.run()
     before = await effects(first)
-    second = make_host(Host, tmp_path / "data", *files)
+    second = make_host(*files)
     with trio.fail_after(120):
         await second.run()
     assert (await effects(second))[1] == before[1] > 0
 
 
 @pytest.mark.parametrize("content", ["", "no chain at all", '{"records": {}}'])
-async def test_it_ends_when_every_file_is_refused(tmp_path, autojump_clock, content):
+async def test_it_ends_when_every_file_is_refused(tmp_path, make_host, autojump_clock, content):
     file = tmp_path / "bad.json"
     file.write_text(content)
     for number in range(5):
-        host = make_host(Host, tmp_path / f"data{number}", file)
+        host = make_host(file, name=f"data{number}")
         with trio.fail_after(120):
             await host.run()
         assert host.feed.refused

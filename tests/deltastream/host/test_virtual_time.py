@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 
 import pytest
 import trio
@@ -12,32 +11,22 @@ import trio.testing
 from deltastream.host.config import Flag, load
 from deltastream.host.tree import Host, caught_up
 from deltastream.messages import encode
-from deltastream.seams import InlineThreads, Seams
 from supervisors import ChildState, SupervisorStatistics
 
 START = 1_795_147_200 * 10**9  # 2026-11-20 04:00 UTC, a Friday: 09:30 in Mumbai
 EVER = {"start": 0, "end": 2**62}
 
 
-class VirtualClock:
-    def now_ns(self) -> int:
-        return START + round(trio.current_time() * 1e9)
+@pytest.fixture
+def make_host(tmp_path, virtual_seams):
+    """Makes a host of two synthetic markets with a data directory of its own name."""
 
+    def make(name: str = "data", **values) -> Host:
+        values = {"data_dir": str(tmp_path / name), "synthetic.products": ["NIFTY", "SPY"], **values}
+        flags = tuple(Flag("--test", path, value, lax=False) for path, value in values.items())
+        return Host(load(flags=flags, environ={}).settings, virtual_seams(START))
 
-class CountingIds:
-    def __init__(self) -> None:
-        self.count = 0
-
-    def new(self) -> str:
-        self.count += 1
-        return f"{self.count:016x}"
-
-
-def make_host(data_dir, **values) -> Host:
-    values = {"data_dir": str(data_dir), "synthetic.products": ["NIFTY", "SPY"], **values}
-    flags = tuple(Flag("--test", path, value, lax=False) for path, value in values.items())
-    seams = Seams(clock=VirtualClock(), rng=random.Random(1), ids=CountingIds(), threads=InlineThreads())
-    return Host(load(flags=flags, environ={}).settings, seams)
+    return make
 
 
 async def run_for(host: Host, seconds: float) -> None:
@@ -85,8 +74,8 @@ def walk(node):
 
 
 @pytest.mark.parametrize("seconds", [600])
-async def test_ten_minutes_of_two_markets_take_effect_once(tmp_path, autojump_clock, seconds):
-    await run_for(make_host(tmp_path / "data"), seconds)
+async def test_ten_minutes_of_two_markets_take_effect_once(make_host, autojump_clock, seconds):
+    await run_for(make_host(), seconds)
 
 
 async def digest(host: Host, seconds: float) -> str:
@@ -101,18 +90,18 @@ async def digest(host: Host, seconds: float) -> str:
     return published.hexdigest()
 
 
-def test_the_same_seed_publishes_the_same_bytes(tmp_path):
+def test_the_same_seed_publishes_the_same_bytes(make_host):
     def run(name: str, seed: int) -> str:
-        host = make_host(tmp_path / name, **{"synthetic.seed": seed})
+        host = make_host(name, **{"synthetic.seed": seed})
         return trio.run(digest, host, 30, clock=trio.testing.MockClock(autojump_threshold=0))
 
     assert run("a", 7) == run("b", 7)
     assert run("c", 8) != run("a2", 7)
 
 
-async def test_a_restart_goes_on_where_the_last_run_ended(tmp_path, autojump_clock):
-    await run_for(make_host(tmp_path / "data"), 20)
-    host = make_host(tmp_path / "data")
+async def test_a_restart_goes_on_where_the_last_run_ended(make_host, autojump_clock):
+    await run_for(make_host(), 20)
+    host = make_host()
     async with trio.open_nursery() as nursery:
         await nursery.start(host.run)
         await trio.sleep(5)
