@@ -49,7 +49,8 @@ class Core:
     Attributes:
         damage: what a reader or the background check found wrong with the journal's file.
         ended: the service has nothing more to do, or cannot go on.
-        lineage: by earlier epoch and topic, the last seq that still means the same message.
+        opened: the last seq of every topic, by number, when the journal was loaded.
+        stale: the journal has begun a new epoch since it was loaded.
         salvage: what became of a damaged journal, the last time there was one.
     """
 
@@ -61,7 +62,8 @@ class Core:
         self.groups = Groups(self.topics)
         self.writer = Writer(settings, seams, self.topics)
         self.followers: dict[Wakeup, None] = {}
-        self.lineage: dict[tuple[str, str], int] = {}
+        self.opened: dict[int, int] = {}
+        self.stale = False
         self.salvage: SalvageReport | None = None
         self.closed = False
         self.damage: str | None = None
@@ -75,8 +77,8 @@ class Core:
         if self.topics.agrees(journal.epoch, journal.topics.values()):
             return
         self.writer.give_up(BusClosed("The journal was replaced: join again."))
-        self.topics.load(journal.epoch, journal.topics.values())
-        self.lineage = standing.lineage
+        self.topics.load(journal.epoch, journal.topics.values(), standing.lineage)
+        self.opened = journal.ends()
         now, wall = trio.current_time(), self.seams.clock.now_ns()
         longest = self.settings.retry.cap_s  # whatever the wall clock did meanwhile
         self.groups.load(
@@ -94,7 +96,7 @@ class Core:
         """The seq at which whoever has seen `position` goes on; 0 where it means nothing here."""
         if position.epoch == self.topics.epoch:
             return max(position.seq, 0) if position.seq <= topic.last else 0
-        return min(position.seq, self.lineage.get((position.epoch, topic.name), 0))
+        return max(min(position.seq, self.topics.lineage.get((position.epoch, topic.name), 0)), 0)
 
     @property
     def reason(self) -> str | None:
@@ -115,7 +117,7 @@ class Core:
         Raises:
             BusClosed: the bus was closed.
         """
-        while not self.closed and self._reader is None:
+        while not self.closed and (self._reader is None or self.stale):
             await self._up.wait()
         if self.closed:
             raise BusClosed("The bus is closed.")
@@ -125,14 +127,24 @@ class Core:
         self._reader = reader
         self.ended = trio.Event()
         self.damage = None
+        self.stale = False
         self._up.set()
 
     async def down(self) -> None:
         """The service ends: whoever reads waits for the next one."""
         reader, self._reader = self._reader, None
-        self._up = trio.Event()
+        if self._up.is_set():
+            self._up = trio.Event()
         if reader is not None:
             await self.seams.threads.run(reader.close, limiter=self._reading)
+
+    def begin_anew(self, report: SalvageReport) -> None:
+        """Have the service begin again, with the epoch that has just begun in the journal."""
+        _log.error("journal_epoch_renewed", reason=report.reason, epoch=report.epoch)
+        self.salvage = report
+        self.stale = True
+        self._up = trio.Event()
+        self.ended.set()
 
     def close(self) -> None:
         """End for good: everybody who waits gets BusClosed."""

@@ -44,6 +44,7 @@ class EmbeddedFollower:
         self._cursors: dict[str, _Cursor] = {}
         self._gaps: list[Gap] = []
         self._epoch = core.topics.epoch
+        self._topics = core.topics.by_name
         self._left = False
         for topic in core.topics.matching(patterns):
             known = after.get(topic.name)
@@ -78,10 +79,14 @@ class EmbeddedFollower:
             self._gaps.append(Gap(topic.name, known.epoch, seq + 1, known.seq, "epoch_changed"))
         self._begin(topic, seq)
 
+    def _replaced(self) -> bool:
+        return self._topics is not self._core.topics.by_name
+
     def _replace(self) -> None:
         """The journal was replaced: find the cursors' places in the new one."""
         stood = {name: Position(self._epoch, cursor.seq) for name, cursor in self._cursors.items()}
         self._epoch = self._core.topics.epoch
+        self._topics = self._core.topics.by_name
         self._cursors.clear()
         for topic in self._core.topics.matching(self._patterns):
             if topic.name in stood:
@@ -98,7 +103,7 @@ class EmbeddedFollower:
             if self._core.closed or self._left:
                 raise BusClosed("The bus is closed." if self._core.closed else "This follower has left.")
             self._wakeup.clear()
-            if self._epoch != self._core.topics.epoch:
+            if self._replaced():
                 self._replace()
             if self._gaps:
                 gaps, self._gaps = self._gaps[:max_messages], self._gaps[max_messages:]
@@ -142,7 +147,7 @@ class EmbeddedFollower:
             return [gap]
         last = topic.last
         frames = await self._core.read(Reader.frames, topic.number, cursor.seq, limit)
-        if self._epoch != self._core.topics.epoch:
+        if self._replaced():
             return []
         if not frames:
             gap = Gap(

@@ -116,6 +116,13 @@ class Share:
         if self.owner is not None:
             self.owner.wakeup.set()
 
+    def place(self, seq: int, lost: int, aside: set[int]) -> None:
+        """Go on after `seq`, wherever it stood; `lost` more messages are not to be had any more."""
+        self.acked = self.cursor = seq
+        self.lost += lost
+        self.aside = aside
+        self.returned.clear()
+
     def skip_to(self, seq: int, lost: int) -> None:
         """Pass over what retention took up to `seq`; `lost` of it had not been acknowledged."""
         self.returned = [each for each in self.returned if each > seq]
@@ -279,7 +286,7 @@ class Groups:
             share = self.share(name, topic_name)
             if share is None:
                 continue
-            if epoch == self._topics.epoch and seq > share.acked:
+            if seq > share.acked and self._topics.still(topic_name, Position(epoch, seq)):
                 share.aside.add(seq)
             if due is None:
                 share.dead += 1

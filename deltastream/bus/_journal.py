@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from deltastream.bus._epochs import epoch_of
 from deltastream.bus._schema import SEQ_BITS, WAL_BYTES, connect, connect_reader, create, migrate
 from deltastream.errors import JournalError
 
@@ -152,7 +153,7 @@ class Journal:
             raise JournalError(f"The journal {path} cannot be opened: {error}.") from error
         try:
             self._prepare(new_epoch)
-            self.epoch = str(self.db.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()[0])
+            self.epoch = epoch_of(self.db)
             self.topics = {topic.name: topic for topic in _stored_topics(self.db)}
         except BaseException:
             self.db.close()
@@ -270,6 +271,10 @@ class Journal:
                 for epoch, name, last in self.db.execute(f"SELECT epoch, name, last FROM lineage {named}")
             },
         )
+
+    def ends(self) -> dict[int, int]:
+        """The last seq of every topic, by number."""
+        return {topic.number: topic.last for topic in self.topics.values()}
 
     def write_back(self) -> int:
         """Finish a checkpoint that ran beside: with nothing left to do the log begins anew.

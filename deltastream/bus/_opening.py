@@ -1,23 +1,26 @@
 """Opening the journal: check it, salvage it where it is damaged, begin a new epoch where it must be.
 
 A journal that was not closed may have lost its last commits: with the machine, where durability is
-"process", or because its write-ahead log was cut or overwritten. Their sequence numbers would then
-be given again to other messages, so a new epoch begins. What SQLite keeps in shared memory tells
-how long the log was; it survives the process, but not the machine.
+"process", or because its write-ahead log was cut or overwritten; one put back from a backup lacks
+what came after it. Their sequence numbers would then be given again to other messages, so a new
+epoch begins. What SQLite keeps in shared memory tells how long the log was; it survives the
+process, but not the machine.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import struct
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded
 from deltastream.bus._journal import Journal, Reader, Standing
-from deltastream.bus._salvage import SalvageReport, finish, inherit, salvage
+from deltastream.bus._salvage import SalvageReport, finish, salvage
 from deltastream.bus._schema import connect_reader, wal_bytes
 from deltastream.bus._writer import is_damage
 from deltastream.bus.settings import BusSettings
@@ -84,14 +87,20 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
     committed = _frames_in_log(path)
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
-        doubt = _doubt(journal, committed)
+        doubt = None if report is not None else _doubt(journal, committed)
         if doubt is not None:
             report = SalvageReport(None, doubt, ids.new())
-            inherit(journal.db, journal.epoch, report.epoch)
+            with _transaction(journal.db):
+                renew(journal.db, journal.epoch, report.epoch, journal.ends())
             journal.epoch = report.epoch
             _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)
         if _size(path) <= CHECK_AT_ONCE_BYTES:
             check(path)
+        mark = ids.new()
+        with _transaction(journal.db):
+            name_epoch(journal.db, journal.epoch)
+            mark_journal(journal.db, path, mark)
+        mark_place(path, mark)
         session = (f"{_boot()} {settings.durability}",)
         journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", session)
         return Opened(journal, report)
@@ -100,8 +109,18 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
         raise
 
 
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Committed if the block ends well; what is not, goes with the connection."""
+    db.execute("BEGIN IMMEDIATE")
+    yield
+    db.execute("COMMIT")
+
+
 def _doubt(journal: Journal, committed: int | None) -> str | None:
     """Why commits may be missing at the end of the journal; None where none can be."""
+    if journal.topics and superseded(journal.db, journal.path):
+        return "it is not the one that was last used here, but an older copy"
     found = journal.db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
     if found is None:
         return None

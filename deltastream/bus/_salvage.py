@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from deltastream.bus._epochs import FORGOTTEN, unmark_place
 from deltastream.bus._schema import SEQ_BITS, connect, connect_reader, create
 
-__all__ = ["SalvageReport", "finish", "inherit", "salvage"]
+__all__ = ["SalvageReport", "finish", "salvage"]
 
 _COMMIT_ROWS: Final = 500
 _UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
@@ -92,25 +93,13 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
         except sqlite3.Error as error:
             report.unreadable.append(f"everything ({error})")
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    unmark_place(path)
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{set_aside}{suffix}")
     finish(path)
     _sync(path.parent)
     return report
-
-
-def inherit(db: sqlite3.Connection, old: str, new: str) -> None:
-    """Begin a new epoch in which all messages that are there keep their numbers."""
-    db.execute("BEGIN IMMEDIATE")
-    db.execute(
-        "INSERT OR REPLACE INTO lineage SELECT ?, topic.id, max(topic.trimmed, coalesce("
-        f" (SELECT max(id) & ((1 << {SEQ_BITS}) - 1) FROM message"
-        f" WHERE id > topic.id << {SEQ_BITS} AND id < (topic.id + 1) << {SEQ_BITS}), 0)) FROM topic",
-        (old,),
-    )
-    db.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (new,))
-    db.execute("COMMIT")
 
 
 def _take_over(old: sqlite3.Connection, new: sqlite3.Connection, report: SalvageReport) -> None:
@@ -120,12 +109,7 @@ def _take_over(old: sqlite3.Connection, new: sqlite3.Connection, report: Salvage
         with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
             new.execute("INSERT INTO topic VALUES (?, ?, ?)", (number, name, trimmed))
             ends[number] = max(_messages(old, new, number, name, trimmed, report), trimmed)
-    before = next((value for name, value in _rows(old, "meta", report) if name == "epoch"), None)
-    if before is not None:
-        new.executemany("INSERT INTO lineage VALUES (?, ?, ?)", [(before, *end) for end in ends.items()])
-    for epoch, topic, last in _rows(old, "lineage", report):
-        row = (epoch, topic, min(last, ends.get(topic, 0)))
-        new.execute("INSERT OR IGNORE INTO lineage VALUES (?, ?, ?)", row)
+    _inherit(old, new, ends, report)
     for row in _rows(old, "subscription", report):
         new.execute("INSERT OR IGNORE INTO subscription VALUES (?, ?)", row)
     for consumer, topic, acked, lost in _rows(old, "progress", report):
@@ -138,6 +122,23 @@ def _take_over(old: sqlite3.Connection, new: sqlite3.Connection, report: Salvage
     for row in _rows(old, "failure", report):
         new.execute(f"INSERT OR IGNORE INTO failure VALUES ({', '.join('?' * len(row))})", row)
     new.execute("COMMIT")
+
+
+def _inherit(
+    old: sqlite3.Connection, new: sqlite3.Connection, ends: dict[int, int], report: SalvageReport
+) -> None:
+    """What positions of the damaged journal's epoch, and of those before it, mean in the new one."""
+    lineage = _rows(old, "lineage", report)
+    names = [value for name, value in _rows(old, "meta", report) if name == "epoch"]
+    names += [epoch for epoch, topic, _ in lineage if topic == 0]
+    if not names:
+        report.unreadable.append("the epoch's name (every group goes on where the journal says it stands)")
+    rows = [(name, *end) for name in names or [FORGOTTEN] for end in ends.items()]
+    new.executemany("INSERT OR IGNORE INTO lineage VALUES (?, ?, ?)", rows)
+    for epoch, topic, last in lineage:
+        if topic in ends:
+            row = (epoch, topic, min(last, ends[topic]))
+            new.execute("INSERT OR IGNORE INTO lineage VALUES (?, ?, ?)", row)
 
 
 def _messages(

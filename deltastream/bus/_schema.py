@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+from deltastream.bus._epochs import name_epoch
 from deltastream.errors import JournalError
 
 __all__ = ["SEQ_BITS", "VERSION", "WAL_BYTES", "connect", "connect_reader", "create", "migrate", "wal_bytes"]
@@ -62,7 +63,7 @@ CREATE TABLE failure (
     UNIQUE (consumer, topic, epoch, seq)
 );
 
--- Positions of an earlier epoch still mean the same messages, up to `last`.
+-- Positions of an earlier epoch still mean the same messages, up to `last`; see `_epochs`.
 CREATE TABLE lineage (
     epoch TEXT NOT NULL, topic INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (epoch, topic)
 ) WITHOUT ROWID;
@@ -112,7 +113,7 @@ def connect_reader(path: Path, *, damaged: bool = False) -> sqlite3.Connection:
 def create(db: sqlite3.Connection, epoch: str) -> None:
     """The tables of this version, in an empty file, in one transaction."""
     db.executescript(f"BEGIN IMMEDIATE; {_TABLES}")
-    db.execute("INSERT INTO meta VALUES ('epoch', ?)", (epoch,))
+    name_epoch(db, epoch)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")
     db.execute("COMMIT")

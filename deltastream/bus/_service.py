@@ -26,9 +26,15 @@ _log = structlog.get_logger("deltastream.bus")
 
 
 async def serve(core: Core, task_status: trio.TaskStatus[None]) -> None:
-    """Run until the bus is closed; see `EmbeddedBus.run`."""
+    """Run until the bus is closed; see `EmbeddedBus.run`. Begins again where a new epoch has begun."""
     if core.closed:
         raise BusClosed("The bus is closed.")
+    await _serve(core, task_status)
+    while core.stale and not core.closed:
+        await _serve(core, trio.TASK_STATUS_IGNORED)
+
+
+async def _serve(core: Core, task_status: trio.TaskStatus[None]) -> None:
     opened = await core.seams.threads.run(
         open_journal, core.path, core.settings, core.seams.ids, core.damage, limiter=core.writer.limiter
     )

@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from deltastream.bus._epochs import FORGOTTEN
 from deltastream.bus._journal import StoredTopic
 from deltastream.bus.protocol import Entry, Record, TopicStatistics, matches
 from deltastream.messages import ChainHead, Message, Position, decode
@@ -123,6 +124,10 @@ class Topic:
 class Topics:
     """All topics, and one cache for the newest messages of all together.
 
+    Attributes:
+        epoch: under which numbers are given at present.
+        lineage: by earlier epoch and topic, the last seq that still means the same message.
+
     Args:
         cache_bytes: bound of the cache, in bytes of frames.
         priorities: see `BusSettings`.
@@ -130,6 +135,7 @@ class Topics:
 
     def __init__(self, cache_bytes: int, priorities: tuple[tuple[str, ...], ...]) -> None:
         self.epoch = ""
+        self.lineage: dict[tuple[str, str], int] = {}
         self.by_name: dict[str, Topic] = {}
         self.watchers: dict[Callable[[Topic], None], None] = {}
         self._priorities = priorities
@@ -152,9 +158,10 @@ class Topics:
         """How many ranks there are."""
         return len(self._priorities) + 1
 
-    def load(self, epoch: str, stored: Iterable[StoredTopic]) -> None:
+    def load(self, epoch: str, stored: Iterable[StoredTopic], lineage: dict[tuple[str, str], int]) -> None:
         """Begin anew with what the journal tells."""
         self.epoch = epoch
+        self.lineage = lineage
         self.by_name = {each.name: Topic(each, self.rank(each.name)) for each in stored}
         self._cached.clear()
         self._size = 0
@@ -163,6 +170,15 @@ class Topics:
         """Whether a journal just opened is the one these topics were loaded from, and no further."""
         theirs = {each.name: each.last for each in stored}
         return epoch == self.epoch and theirs == {topic.name: topic.last for topic in self.by_name.values()}
+
+    def still(self, name: str, position: Position) -> bool:
+        """Whether a topic's position means the message that has this seq now."""
+        return position.epoch == self.epoch or position.seq <= self.lineage.get((position.epoch, name), 0)
+
+    def forgotten(self, name: str, position: Position) -> bool:
+        """Whether a topic's position may be of the epoch whose name was lost with a damaged journal."""
+        known = position.epoch == self.epoch or (position.epoch, name) in self.lineage
+        return not known and (FORGOTTEN, name) in self.lineage
 
     def create(self, name: str, number: int) -> Topic:
         """A topic that has just had its first message committed."""

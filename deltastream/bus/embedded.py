@@ -96,7 +96,7 @@ class EmbeddedBus:
         wanted = _patterns(patterns)
         if not _NAME.fullmatch(group):
             raise ValueError(f"not a group: {group!r}")
-        joined, member = await subscribe(self._core, wanted, group, positions or {})
+        joined, member = await subscribe(self._core, wanted, group, positions)
         try:
             yield EmbeddedConsumer(self._core, joined, member)
         finally:

@@ -237,8 +237,12 @@ class Bus(Protocol):
             patterns: topics and prefixes.
             group: its name.
             positions: where the group stands by topic, where the effect's own store knows better
-                than the bus (position and effect committed together); overrides the bus's record
-                for those topics. A position of another epoch means: from the first message.
+                than the bus (position and effect committed together). None means: where the bus's
+                record says. Given, it overrides that record for every topic: one it does not name
+                begins at its first message, for the store has nothing of it, and so does one whose
+                position is of an unknown epoch. Messages between a position and the first one
+                retained are counted and logged as lost. A position beyond the end of its topic
+                tells that the log is older than the store: a new epoch begins.
         """
         ...
 

@@ -179,13 +179,45 @@ class TestConsume:
                 await consumer.ack(await take(consumer, 5))
             async with bus.consume([TICKS], "g", positions={TICKS: positions[1]}) as consumer:
                 assert seqs(await take(consumer, 4)) == [3, 4, 5, 6]
-            async with bus.consume(
-                [TICKS], "h", positions={TICKS: positions[4], "absent": positions[0]}
-            ) as consumer:
-                assert seqs(await take(consumer, 1)) == [6]
             other_epoch = Position("0" * 16, 4)
+            known = {TICKS: positions[4], "absent": other_epoch}
+            async with bus.consume([TICKS], "h", positions=known) as consumer:
+                assert seqs(await take(consumer, 1)) == [6]
             async with bus.consume([TICKS], "h", positions={TICKS: other_epoch}) as consumer:
                 assert seqs(await take(consumer, 6)) == [1, 2, 3, 4, 5, 6]
+
+    async def test_positions_given_and_not_given(self, log, clock, tick, take, seqs):
+        """A store that has nothing of a topic gets all of it, whatever the group had before."""
+        async with log.open() as bus:
+            positions = await bus.append_batch([Entry(t, tick(n)) for n in range(2) for t in (TICKS, OTHER)])
+            async with bus.consume(["market.*"], "g") as consumer:
+                await consumer.ack(await take(consumer, 4))
+            async with bus.consume(["market.*"], "g") as consumer:
+                assert await nothing_from(consumer)
+            async with bus.consume(["market.*"], "g", positions={OTHER: positions[3]}) as consumer:
+                assert [(d.topic, d.position.seq) for d in await take(consumer, 2)] == [
+                    (TICKS, 1),
+                    (TICKS, 2),
+                ]
+                assert await nothing_from(consumer)
+            async with bus.consume(["market.*"], "g", positions={}) as consumer:
+                assert seqs(await take(consumer, 4)) == [1, 2, 1, 2]
+
+    async def test_a_failed_message_beyond_a_given_position_comes_out_of_line_only(
+        self, log, clock, tick, take, seqs
+    ):
+        async with log.open() as bus:
+            positions = await bus.append_batch([Entry(TICKS, tick(n)) for n in range(4)])
+            async with bus.consume([TICKS], "g") as consumer:
+                one, two, three, four = await take(consumer, 4)
+                await consumer.fail(two, ValueError("bad"))
+                await consumer.ack([one, three, four])
+            async with bus.consume([TICKS], "g", positions={TICKS: positions[0]}) as consumer:
+                found = await take(consumer, 3)
+                assert sorted(seqs(found)) == [2, 3, 4]
+                assert [d.attempt for d in found if d.position.seq == 2] == [2]
+                await consumer.ack(found)
+                assert await nothing_from(consumer)
 
     async def test_positions_are_kept(self, log, clock, tick, take, seqs):
         async with log.open() as bus:

@@ -10,8 +10,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from deltastream.bus import BusSettings, EmbeddedBus, Entry, RetrySettings
-from deltastream.bus._journal import Journal
+from deltastream.bus._journal import Batch, Journal
 from deltastream.errors import BusClosed, JournalError
+from deltastream.messages import encode
 from deltastream.seams import InlineThreads, Seams
 
 QUICK = RetrySettings(max_attempts=3, base_s=0.02, cap_s=0.1)
@@ -197,6 +198,40 @@ async def test_what_an_aborted_ack_held_comes_again(bus, threads, autojump_clock
     async with service(bus), bus.consume(["a"], "g") as consumer:
         await consumer.ack(await consumer.batch())
         assert await bus.read("out") == []
+
+
+async def test_followers_go_on_after_a_commit_of_which_nobody_heard(bus, threads, autojump_clock, tick):
+    """It is in the journal, but the service ended before anybody was told: the topics are read anew."""
+
+    def commit_and_fail(fn):
+        if not is_commit(fn):
+            return None
+        fn(Batch(ts=1, entries=[("a", None, encode(tick(1)))]))
+        return Sabotage("oops")
+
+    async with trio.open_nursery() as nursery:
+        with pytest.RaisesGroup(Sabotage, flatten_subgroups=True):
+            async with service(bus):
+                await bus.append("a", tick(0))
+                follower = await nursery.start(follow, bus)
+                threads.fail = commit_and_fail
+                with pytest.raises(JournalError):
+                    await bus.append("a", tick(1))
+                await trio.sleep(1)
+        threads.fail = lambda fn: None
+        async with service(bus):
+            await bus.append("a", tick(2))
+            await trio.sleep(1)
+        assert follower == [1, 2, 3]
+        nursery.cancel_scope.cancel()
+
+
+async def follow(bus, task_status):
+    seen = []
+    async with bus.follow(["a"]) as follower:
+        task_status.started(seen)
+        while True:
+            seen += [item.position.seq for item in await follower.batch()]
 
 
 async def test_closed_while_the_service_is_away(bus, autojump_clock, tick):

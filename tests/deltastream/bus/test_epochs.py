@@ -1,0 +1,271 @@
+"""Backups put back, of the journal or of a group's store, and names of epochs that were lost."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from deltastream.bus import Entry, Gap
+from deltastream.bus._epochs import mark_journal
+from deltastream.messages import Position
+
+
+async def fill(log, tick, *numbers):
+    """Append to topic a; the last position."""
+    async with log.open() as bus:
+        return (await bus.append_batch([Entry("a", tick(n)) for n in numbers]))[-1]
+
+
+async def delivered(bus, group, positions, count, topics=("a",)):
+    """Deliveries to a group with a store that stands at `positions`; all of them acknowledged."""
+    found = []
+    async with bus.consume(topics, group, positions=positions) as consumer:
+        with trio.move_on_after(0.1 if not count else 20):
+            while len(found) < count or not count:
+                found += await consumer.batch()
+        await consumer.ack(found)
+    return found
+
+
+def what(deliveries):
+    return [(d.position.seq, d.message.ts_event) for d in deliveries]
+
+
+def put_back(log, name="backup.db"):
+    for suffix in ("-wal", "-shm"):
+        log.path.with_name(log.path.name + suffix).unlink(missing_ok=True)
+    shutil.copy(log.path.with_name(name), log.path)
+
+
+def backup(log, name="backup.db"):
+    shutil.copy(log.path, log.path.with_name(name))
+
+
+class TestOlderJournal:
+    async def test_put_back_in_its_place_begins_a_new_epoch_at_once(self, log, clock, tick):
+        await fill(log, tick, 1, 2)
+        backup(log)
+        seen = await fill(log, tick, 3, 4)
+        put_back(log)
+        with capture_logs() as lines:
+            async with log.open() as bus:
+                new = (await bus.append_batch([Entry("a", tick(n)) for n in (13, 14)]))[-1]
+                assert (new.seq, new.epoch) == (4, bus.salvage.epoch)
+                assert "an older copy" in str(bus.salvage)
+                assert what(await delivered(bus, "g", {"a": seen}, 2)) == [(3, 13), (4, 14)]
+                async with bus.follow(["a"], after={"a": seen}) as follower:
+                    gap = (await follower.batch())[0]
+                    assert (gap.first, gap.last, gap.reason) == (3, 4, "epoch_changed")
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+        async with log.open() as bus:
+            assert bus.salvage is None
+            assert (await bus.append("a", tick(5))).epoch == new.epoch
+
+    @pytest.mark.parametrize("before", [0, 1, 2, 3])
+    async def test_put_back_elsewhere_is_noticed_by_the_store(self, log, clock, tick, before):
+        """Without the mark beside it: appended to before the store joins, or not."""
+        await fill(log, tick, 1, 2)
+        backup(log)
+        seen = await fill(log, tick, *range(3, 9))
+        put_back(log)
+        log.path.with_name("journal.db.mark").unlink()
+        with capture_logs() as lines:
+            async with log.open() as bus:
+                for n in range(before):
+                    assert (await bus.append("a", tick(13 + n))).epoch == seen.epoch
+                assert what(await delivered(bus, "g", {"a": seen}, before))[:before] == [
+                    (3 + n, 13 + n) for n in range(before)
+                ]
+                new = await bus.append("a", tick(99))
+                assert (new.seq, new.epoch) == (3 + before, bus.salvage.epoch)
+                assert new.epoch != seen.epoch
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+    async def test_older_than_the_topic(self, log, clock, tick):
+        seen = await fill(log, tick, 1)
+        log.path.unlink()
+        log.path.with_name("journal.db.mark").unlink()
+        async with log.open() as bus:
+            epoch = (await bus.append("b", tick(0))).epoch
+        with capture_logs():
+            async with log.open() as bus:
+                known = {"a": Position(epoch, seen.seq)}
+                await delivered(bus, "g", known, 0)
+                new = await bus.append("a", tick(2))
+                assert new.epoch != epoch
+                assert what(await delivered(bus, "g", known, 1)) == [(1, 2)]
+
+    async def test_noticed_by_several_at_once(self, log, clock, tick):
+        seen = await fill(log, tick, 1, 2)
+        beyond = {"a": Position(seen.epoch, 5)}
+        epochs = []
+        with capture_logs() as lines:
+            async with log.open() as bus:
+
+                async def join(group):
+                    async with bus.consume(["a"], group, positions=beyond) as consumer:
+                        [delivery] = await consumer.batch()
+                        epochs.append(delivery.position.epoch)
+
+                async with trio.open_nursery() as nursery, bus.follow(["a"], live=True) as follower:
+                    for group in "fgh":
+                        nursery.start_soon(join, group)
+                    await trio.sleep(0.2)
+                    new = await bus.append("a", tick(3))
+                    items = []
+                    while not items or isinstance(items[-1], Gap):
+                        items += await follower.batch(1)
+                    assert (items[-1].position, items[-1].message) == (new, tick(3))
+                assert epochs == [bus.salvage.epoch] * 3
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+    async def test_a_copy_in_a_place_of_its_own_keeps_the_epoch(self, log, clock, tick):
+        position = await fill(log, tick, 1)
+        backup(log)
+        log.path = log.path.with_name("backup.db")
+        assert await fill(log, tick, 2) == Position(position.epoch, 2)
+
+    async def test_killed_between_the_two_marks(self, log, clock, tick):
+        position = await fill(log, tick, 1)
+        for mark in ("one", "two"):
+            with closing(sqlite3.connect(log.path)) as db:
+                mark_journal(db, log.path, mark)
+                db.commit()
+        assert await fill(log, tick, 2) == Position(position.epoch, 2)
+
+    async def test_a_new_journal_in_the_place_of_a_removed_one(self, log, clock, tick):
+        await fill(log, tick, 1)
+        log.path.unlink()
+        with capture_logs() as lines:
+            assert (await fill(log, tick, 2)).seq == 1
+        assert lines == []
+
+    async def test_a_mark_that_is_no_mark(self, log, clock, tick):
+        position = await fill(log, tick, 1)
+        log.path.with_name("journal.db.mark").write_bytes(b"\xff\x00")
+        with capture_logs() as lines:
+            assert (await fill(log, tick, 2)).epoch != position.epoch
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+
+class TestOlderStore:
+    async def trimmed(self, log, tick):
+        """A group that has done all of ten messages, of which eight are gone."""
+        async with log.open() as bus:
+            positions = await bus.append_batch([Entry("a", tick(n)) for n in range(1, 11)])
+            await delivered(bus, "g", None, 10)
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("DELETE FROM message WHERE id & 255 <= 8")
+            db.execute("UPDATE topic SET trimmed = 8")
+            db.commit()
+        return positions
+
+    @pytest.mark.parametrize(("epoch", "seq", "lost"), [(None, 3, 5), ("unknown", 3, 8), (None, 8, 0)])
+    async def test_what_lies_between_is_told_and_counted_once(self, log, clock, tick, epoch, seq, lost):
+        positions = await self.trimmed(log, tick)
+        known = {"a": Position(epoch or positions[0].epoch, seq)}
+        with capture_logs() as lines:
+            for _ in range(2):
+                async with log.open() as bus, bus.consume(["a"], "g", positions=known):
+                    assert (await bus.statistics()).groups[0].lost == lost
+            told = [(line["event"], line["lost"], line["log_level"]) for line in lines]
+            assert told == [("messages_lost", lost, "error")] * (2 if lost else 0)
+            for count in (2, 0):
+                async with log.open() as bus:
+                    found = what(await delivered(bus, "g", known, count))
+                    assert found == [(9, 9), (10, 10)][:count]
+                    [group] = (await bus.statistics()).groups
+                    assert (group.acked, group.lag, group.lost) == (10, 0, lost)
+                    known = {"a": positions[-1]}
+
+    async def test_a_loss_that_retention_counted_is_not_counted_again(self, log, clock, tick):
+        positions = await self.trimmed(log, tick)
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("UPDATE progress SET acked = 8, lost = 5")
+            db.commit()
+        with capture_logs():
+            async with log.open() as bus:
+                await delivered(bus, "g", {"a": positions[2]}, 2)
+                assert (await bus.statistics()).groups[0].lost == 5
+
+    async def test_a_new_store_begins_with_the_first_message_retained(self, log, clock, tick):
+        await self.trimmed(log, tick)
+        with capture_logs() as lines:
+            async with log.open() as bus:
+                assert what(await delivered(bus, "g", {}, 2)) == [(9, 9), (10, 10)]
+                assert (await bus.statistics()).groups[0].lost == 0
+        assert lines == []
+
+
+async def test_a_failed_message_comes_once_in_a_new_epoch(log, clock, tick):
+    """It lies beyond what the group has acknowledged, and is to be retried."""
+    async with log.open() as bus:
+        first, failed, last = await bus.append_batch([Entry("a", tick(n)) for n in (1, 2, 3)])
+        async with bus.consume(["a"], "g") as consumer:
+            await consumer.fail((await consumer.batch())[1], ValueError("bad"))
+    with closing(sqlite3.connect(log.path)) as db:
+        db.execute("INSERT INTO meta VALUES ('session', 'before process')")
+        db.commit()
+    with capture_logs():
+        async with log.open() as bus:
+            for known in (None, {"a": first}):
+                async with bus.consume(["a"], "g", positions=known) as consumer:
+                    found = []
+                    with trio.move_on_after(0.5):
+                        while True:
+                            found += await consumer.batch()
+                    expected = [Position(bus.salvage.epoch, 1)] if known is None else []
+                    expected += [Position(bus.salvage.epoch, last.seq), failed]
+                    assert sorted(d.position for d in found) == sorted(expected)
+
+
+class TestNameOfTheEpoch:
+    def spoil(self, log, *tables):
+        with closing(sqlite3.connect(log.path)) as db:
+            pages = [
+                db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (each,)).fetchone()[0]
+                for each in tables
+            ]
+        with log.path.open("r+b") as file:
+            for page in pages:
+                file.seek((page - 1) * 4096)
+                file.write(b"\xff" * 64)
+
+    @pytest.mark.parametrize("table", ["meta", "lineage"])
+    async def test_is_kept_in_two_places(self, log, clock, tick, table):
+        seen = await fill(log, tick, 1, 2, 3)
+        self.spoil(log, table)
+        with capture_logs():
+            async with log.open() as bus:
+                assert bus.salvage.salvaged == {"a": 3}
+                assert [each.split(" ")[0] for each in bus.salvage.unreadable] == [table]
+                await bus.append("a", tick(4))
+                assert what(await delivered(bus, "g", {"a": seen}, 1)) == [(4, 4)]
+
+    async def test_is_kept_by_a_journal_made_before_there_were_two(self, log, clock, tick):
+        seen = await fill(log, tick, 1, 2, 3)
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("DELETE FROM lineage")
+            db.commit()
+        await fill(log, tick, 4)
+        self.spoil(log, "meta")
+        with capture_logs():
+            async with log.open() as bus:
+                assert what(await delivered(bus, "g", {"a": seen}, 1)) == [(4, 4)]
+
+    async def test_forgotten_a_group_stays_where_the_journal_has_it(self, log, clock, tick):
+        async with log.open() as bus:
+            positions = await bus.append_batch([Entry("a", tick(n)) for n in (1, 2, 3)])
+            async with bus.consume(["a"], "g") as consumer:
+                await consumer.ack((await consumer.batch())[:2])
+        self.spoil(log, "meta", "lineage")
+        with capture_logs():
+            async with log.open() as bus:
+                assert "the epoch's name" in bus.salvage.unreadable[-1]
+                assert what(await delivered(bus, "g", {"a": positions[-1]}, 1)) == [(3, 3)]
+                assert what(await delivered(bus, "new", {"a": positions[-1]}, 3)) == [(1, 1), (2, 2), (3, 3)]
