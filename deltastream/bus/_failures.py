@@ -17,7 +17,7 @@ from deltastream.bus._settlement import Settlement
 from deltastream.bus._writer import Request
 from deltastream.messages import DeadLetter, Position
 
-__all__ = ["FAILED_FRAMES", "Failure", "dead_letters", "drop", "replay"]
+__all__ = ["FAILED_FRAMES", "Failure", "dead_letter", "dead_letters", "drop", "replay"]
 
 FAILED_FRAMES: Final = "SELECT id, frame FROM failure WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -28,11 +28,12 @@ _STORE: Final = (
     " ON CONFLICT (consumer, topic, epoch, seq) DO UPDATE SET id = excluded.id, ts = excluded.ts,"
     " attempts = excluded.attempts, due = excluded.due, error = excluded.error, trace = excluded.trace"
 )
-_LIST: Final = (
+_LETTERS: Final = (
     "SELECT failure.id, consumer, topic.name, epoch, seq, ts, attempts, error, trace, frame"
-    " FROM failure JOIN topic ON topic.id = failure.topic"
-    " WHERE due IS NULL AND (?1 IS NULL OR consumer = ?1) ORDER BY number"
+    " FROM failure JOIN topic ON topic.id = failure.topic WHERE due IS NULL"
 )
+_LIST: Final = f"{_LETTERS} AND (?1 IS NULL OR consumer = ?1) ORDER BY number DESC LIMIT ?2"
+_ONE: Final = f"{_LETTERS} AND failure.id = ?"
 _FIND: Final = (
     "SELECT consumer, topic.name, epoch, seq FROM failure JOIN topic ON topic.id = failure.topic"
     " WHERE failure.id = ? AND due IS NULL"
@@ -129,23 +130,46 @@ class Failure:
         )
 
 
-async def dead_letters(core: Core, group: str | None) -> list[DeadLetter]:
-    """All dead letters, oldest first, of one group or of all."""
-    rows = await core.read(Reader.query, _LIST, group)
-    return [
-        DeadLetter(
-            id=id_,
-            group=consumer,
-            topic=topic,
-            position=Position(epoch, seq),
-            ts=ts,
-            attempts=attempts,
-            error=error,
-            trace=trace,
-            frame=frame,
-        )
-        for id_, consumer, topic, epoch, seq, ts, attempts, error, trace, frame in rows
-    ]
+async def dead_letters(core: Core, group: str | None, limit: int) -> list[DeadLetter]:
+    """The newest `limit` dead letters, oldest first, of one group or of all; see `ANSWER_BYTES`."""
+    rows = await core.read(Reader.bounded, _LIST, group, max(limit, 0))
+    return [_letter(*row) for row in reversed(rows)]
+
+
+async def dead_letter(core: Core, letter_id: str) -> DeadLetter:
+    """One dead letter.
+
+    Raises:
+        KeyError: no such letter.
+    """
+    for row in await core.read(Reader.query, _ONE, letter_id):
+        return _letter(*row)
+    raise KeyError(letter_id)
+
+
+def _letter(
+    id_: str,
+    group: str,
+    topic: str,
+    epoch: str,
+    seq: int,
+    ts: int,
+    attempts: int,
+    error: str,
+    trace: str,
+    frame: bytes,
+) -> DeadLetter:
+    return DeadLetter(
+        id=id_,
+        group=group,
+        topic=topic,
+        position=Position(epoch, seq),
+        ts=ts,
+        attempts=attempts,
+        error=error,
+        trace=trace,
+        frame=frame,
+    )
 
 
 async def replay(core: Core, letter_id: str) -> None:

@@ -10,7 +10,8 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -20,6 +21,7 @@ from deltastream.bus._schema import SEQ_BITS, WAL_BYTES, connect, connect_reader
 from deltastream.errors import JournalError
 
 __all__ = [
+    "ANSWER_BYTES",
     "Appended",
     "Batch",
     "Frame",
@@ -33,6 +35,8 @@ __all__ = [
 
 _SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 _READ_BYTES: Final = 4 << 20
+ANSWER_BYTES: Final = 64 << 20
+"""Most bytes of frames that one call of the bus gathers, but for the last one."""
 
 _INSERT: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
 _ACK: Final = (
@@ -311,43 +315,46 @@ class Reader:
             "SELECT id, ts, crc, frame FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (first + after, end, limit),
         )
-        try:
-            return _within(rows)
-        finally:
-            rows.close()
+        return [_frame(row) for row in _within(rows, _READ_BYTES)]
 
-    def newest(self, topic: int, limit: int) -> list[Frame]:
-        """The last `limit` messages of a topic, oldest first."""
-        first, end = topic_of(topic)
+    def newest(self, topic: int, before: int, limit: int) -> list[Frame]:
+        """The last `limit` messages of a topic with seq < `before`, oldest first; bound as `frames`."""
+        first, _ = topic_of(topic)
         rows = self.db.execute(
             "SELECT id, ts, crc, frame FROM message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?",
-            (first, end, limit),
-        ).fetchall()
-        return [_frame(row) for row in reversed(rows)]
+            (first, first + before, limit),
+        )
+        return [_frame(row) for row in reversed(_within(rows, _READ_BYTES))]
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a small query."""
         return self.db.execute(statement, values).fetchall()
+
+    def bounded(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The first rows of a query whose last column is a frame, up to `ANSWER_BYTES` of frames."""
+        return _within(self.db.execute(statement, values), ANSWER_BYTES)
 
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
 
 
-def _frame(row: tuple[int, int, int, bytes]) -> Frame:
+def _frame(row: tuple[Any, ...]) -> Frame:
     rowid, ts, crc, frame = row
     return Frame(rowid & _SEQ_MASK, ts, frame, zlib.crc32(frame) == crc)
 
 
-def _within(rows: Iterable[tuple[int, int, int, bytes]]) -> list[Frame]:
-    frames: list[Frame] = []
+def _within(rows: sqlite3.Cursor, most: int) -> list[tuple[Any, ...]]:
+    """Rows that end in a frame, until their frames reach `most` bytes together."""
+    taken: list[tuple[Any, ...]] = []
     size = 0
-    for row in rows:
-        frames.append(_frame(row))
-        size += len(row[3])
-        if size >= _READ_BYTES:
-            break
-    return frames
+    with closing(rows):
+        for row in rows:
+            taken.append(row)
+            size += len(row[-1])
+            if size >= most:
+                break
+    return taken
 
 
 def _stored_topics(db: sqlite3.Connection) -> list[StoredTopic]:

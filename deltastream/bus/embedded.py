@@ -15,7 +15,7 @@ from deltastream.bus import _failures
 from deltastream.bus._consumer import EmbeddedConsumer
 from deltastream.bus._core import Core, decoded
 from deltastream.bus._follower import EmbeddedFollower
-from deltastream.bus._journal import Frame, Reader
+from deltastream.bus._journal import ANSWER_BYTES, Frame, Reader
 from deltastream.bus._salvage import SalvageReport
 from deltastream.bus._service import serve
 from deltastream.bus._subscription import subscribe
@@ -118,20 +118,34 @@ class EmbeddedBus:
 
     async def read(self, topic: str, *, after: int = 0, limit: int = 100) -> list[Record]:
         """See `protocol.Bus.read`. Messages that this version cannot read are left out and logged."""
-        found = await self._topic(topic)
-        if found is None or limit < 1:
-            return []
-        return self._records(found, await self._core.read(Reader.frames, found.number, after, limit))
+        while limit > 0 and (found := await self._topic(topic)) is not None:
+            frames = await self._core.read(Reader.frames, found.number, after, limit)
+            if found is self._core.topics.by_name.get(topic):
+                return self._records(found, frames)
+        return []
 
     async def last(self, topic: str, *, limit: int = 1) -> list[Record]:
         """See `protocol.Bus.last`. Messages that this version cannot read are left out and logged."""
-        found = await self._topic(topic)
-        if found is None or limit < 1:
-            return []
-        cached = found.cached(max(found.last - limit, found.trimmed), limit)
-        if cached is not None:
-            return list(cached)
-        return self._records(found, await self._core.read(Reader.newest, found.number, limit))
+        while limit > 0 and (found := await self._topic(topic)) is not None:
+            cached = found.cached(max(found.last - limit, found.trimmed), limit)
+            if cached is not None:
+                return list(cached)
+            frames = await self._newest(found, limit)
+            if found is self._core.topics.by_name.get(topic):
+                return self._records(found, frames)
+        return []
+
+    async def _newest(self, topic: Topic, limit: int) -> list[Frame]:
+        frames: list[Frame] = []
+        before, size = topic.last + 1, 0
+        while len(frames) < limit and size < ANSWER_BYTES:
+            older = await self._core.read(Reader.newest, topic.number, before, limit - len(frames))
+            if not older:
+                break
+            frames[:0] = older
+            before = older[0].seq
+            size += sum(len(frame.frame) for frame in older)
+        return frames
 
     async def _topic(self, name: str) -> Topic | None:
         check_topic(name)
@@ -168,9 +182,13 @@ class EmbeddedBus:
             groups=tuple(each for group in core.groups.by_name.values() for each in group.statistics()),
         )
 
-    async def dead_letters(self, group: str | None = None) -> list[DeadLetter]:
+    async def dead_letters(self, group: str | None = None, *, limit: int = 1000) -> list[DeadLetter]:
         """See `protocol.Bus.dead_letters`."""
-        return await _failures.dead_letters(self._core, group)
+        return await _failures.dead_letters(self._core, group, limit)
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter:
+        """See `protocol.Bus.dead_letter`."""
+        return await _failures.dead_letter(self._core, letter_id)
 
     async def replay_dead_letter(self, letter_id: str) -> None:
         """See `protocol.Bus.replay_dead_letter`."""

@@ -259,19 +259,33 @@ class Bus(Protocol):
         ...
 
     async def read(self, topic: str, *, after: int = 0, limit: int = 100) -> list[Record]:
-        """Up to `limit` messages of a topic with seq > `after`, in order, from the log."""
+        """Up to `limit` messages of a topic with seq > `after`, in order, from the log.
+
+        Fewer, but at least one, where they are more than a few megabytes together.
+        """
         ...
 
     async def last(self, topic: str, *, limit: int = 1) -> list[Record]:
-        """The newest `limit` messages of a topic, oldest first."""
+        """The newest `limit` messages of a topic, oldest first; fewer where they exceed 64 MiB together."""
         ...
 
     async def statistics(self) -> BusStatistics:
         """A snapshot of every topic and group."""
         ...
 
-    async def dead_letters(self, group: str | None = None) -> list[DeadLetter]:
-        """All dead letters, oldest first, of one group or of all."""
+    async def dead_letters(self, group: str | None = None, *, limit: int = 1000) -> list[DeadLetter]:
+        """The newest `limit` dead letters, oldest first, of one group or of all.
+
+        Fewer where their messages exceed 64 MiB together; `statistics` tells how many there are.
+        """
+        ...
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter:
+        """One dead letter.
+
+        Raises:
+            KeyError: no such letter.
+        """
         ...
 
     async def replay_dead_letter(self, letter_id: str) -> None:

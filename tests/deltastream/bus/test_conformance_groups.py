@@ -352,6 +352,19 @@ class TestFailures:
                 await trio.sleep(0.01)
                 await bus.replay_dead_letter(letter.id)
 
+    async def test_the_newest_letters_and_one_by_its_id(self, log, clock, tick, take):
+        async with log.open() as bus:
+            for n in range(4):
+                await bury(bus, tick(n), take)
+            letters = await bus.dead_letters("g")
+            assert [letter.position.seq for letter in letters] == [1, 2, 3, 4]
+            assert await bus.dead_letters("g", limit=3) == letters[1:]
+            assert await bus.dead_letters(limit=0) == []
+            assert await bus.dead_letter(letters[0].id) == letters[0]
+            await bus.drop_dead_letter(letters[0].id)
+            with pytest.raises(KeyError):
+                await bus.dead_letter(letters[0].id)
+
     async def test_dropped_letter_is_forgotten(self, log, clock, tick, take):
         async with log.open() as bus:
             await bury(bus, tick(4), take)
