@@ -26,6 +26,7 @@ _FORWARD_SOURCES: Final[tuple[Literal["parity", "future", "spot", "none"], ...]]
     "spot",
     "none",
 )
+_UNTIMED: Final = "timestamp_unknown"
 _ATM_FROM_SPOT: Final = 1
 _STRADDLE_FROM_LAST: Final = 1
 _INHERITED: Final = tuple(
@@ -54,7 +55,8 @@ def enrich(
 
     Returns:
         The enriched chain. What cannot be computed is None (NaN in columns), `reasons` says why.
-        An expired, stale or untimed chain keeps its totals, ratios and max pain.
+        An expired, stale or untimed chain keeps its totals, ratios and max pain. An untimed chain
+        that takes its time from `as_of` is flagged "timestamp_assumed".
 
     Raises:
         ValueError: strikes are not finite, positive and strictly ascending, or the columns are
@@ -77,7 +79,7 @@ def enrich(
         **metrics,
         ts_recv=ts_recv,
         columns=np.concatenate((chain.columns, analytics)),
-        flags=_flags(chain, summary, no_time),
+        flags=_flags(chain, summary, t, no_time),
         source=source,
         rate=rate,
         rate_source=rate_source,
@@ -91,9 +93,9 @@ def _time_to_expiry(
     chain: OptionChain, settings: AnalyticsSettings, as_of: int | None
 ) -> tuple[float | None, str | None]:
     """Years to expiry, or None and the code of why there is no time to use."""
-    untimed = "timestamp_unknown" in chain.flags
+    untimed = _UNTIMED in chain.flags
     if untimed and as_of is None:
-        return None, "timestamp_unknown"
+        return None, _UNTIMED
     now = as_of if untimed and as_of is not None else chain.ts_event
     judged_at = now if as_of is None else as_of
     if chain.expiry_ts <= max(now, judged_at):
@@ -132,7 +134,9 @@ def _metrics(summary: Summary) -> Metrics:
     }
 
 
-def _flags(chain: OptionChain, summary: Summary, no_time: str | None) -> tuple[str, ...]:
+def _flags(chain: OptionChain, summary: Summary, t: float | None, no_time: str | None) -> tuple[str, ...]:
+    timed_by_as_of = t is not None and _UNTIMED in chain.flags
+    given = tuple("timestamp_assumed" if f == _UNTIMED and timed_by_as_of else f for f in chain.flags)
     found = (
         (no_time, no_time is not None),
         ("european_approximation", chain.exercise == "american"),
@@ -141,8 +145,8 @@ def _flags(chain: OptionChain, summary: Summary, no_time: str | None) -> tuple[s
         ("atm_from_spot", summary.atm_source == _ATM_FROM_SPOT),
         ("straddle_from_last", summary.straddle_source == _STRADDLE_FROM_LAST),
     )
-    added = tuple(flag for flag, holds in found if holds and flag is not None and flag not in chain.flags)
-    return chain.flags + added
+    added = tuple(flag for flag, holds in found if holds and flag is not None and flag not in given)
+    return given + added
 
 
 def _reasons(chain: OptionChain, metrics: Metrics, no_time: str | None) -> dict[str, str]:

@@ -118,6 +118,7 @@ def test_an_untimed_chain_takes_its_time_from_as_of(make_chain):
     timed = make_chain()
     result = enrich(chain, SETTINGS, ts_recv=9, as_of=timed.ts_event)
     assert result.t == enrich(timed, SETTINGS, ts_recv=9).t
+    assert result.flags == ("timestamp_assumed",)
 
 
 @pytest.mark.parametrize(
