@@ -41,7 +41,7 @@ class Retention:
     def __init__(self, core: Core) -> None:
         self._core = core
         step = wal_bytes(core.settings.max_bytes)
-        self._limit = core.settings.max_bytes - 4 * step
+        self._limit = core.settings.max_bytes - 5 * step  # the log takes two, and what trimming adds to it
         self._largest_file = self._limit + 2 * step
         self._losses: dict[tuple[str, str], int] = {}
 
