@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 import traceback
@@ -35,8 +36,19 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a full or failing disk answers."""
+
+
 class App(click.Group):
     """A group whose commands live in modules of their own."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse; help and version are written meanwhile, or cannot be."""
+        try:
+            return super().make_context(*args, **extra)
+        except OSError as error:
+            sys.exit(_explained(error))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order in which a newcomer meets them."""
@@ -83,7 +95,7 @@ def _explained(error: BaseException) -> int:
     """Say on standard error what went wrong; the exit code."""
     leaves = list(_leaves(error))
     if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):  # `… | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return 0
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return 130
@@ -96,6 +108,11 @@ def _explained(error: BaseException) -> int:
         click.echo("The configuration is not valid:", err=True)
         click.echo("\n".join(f"  {problem}" for problem in problems), err=True)
         return 2
+    for leaf in leaves:
+        if isinstance(leaf, OSError) and leaf.errno in _NO_ROOM:
+            _give_up_output()
+            click.echo(f"{leaf.filename or 'The output'} cannot be written: {leaf.strerror}.", err=True)
+            return 1
     known = dict.fromkeys(str(leaf) for leaf in leaves if isinstance(leaf, DeltaStreamError))
     if known and len(known) == len({str(leaf) for leaf in leaves}):
         click.echo(" ".join(known), err=True)
@@ -104,6 +121,13 @@ def _explained(error: BaseException) -> int:
     text = f"{type(unknown).__name__}: {unknown}".rstrip(": ")
     click.echo(f"A defect of DeltaStream: {text} (--debug shows where).", err=True)
     return 1
+
+
+def _give_up_output() -> None:
+    """Let what is still buffered for standard output go nowhere when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -16,9 +16,11 @@ __all__ = [
     "age",
     "clean",
     "console",
+    "exact",
     "instant",
     "iso",
     "number",
+    "percent",
     "print_json",
     "size",
     "state_style",
@@ -44,9 +46,17 @@ _STATE_STYLES: Final[Mapping[str, str]] = {
 }
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
-    """A console without colour where it is not a terminal or NO_COLOR is set; wide where it is a file."""
-    made = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    """A console without colour where it is not a terminal or NO_COLOR is set; wide where it is a file.
+
+    A pipe whose reader has gone raises BrokenPipeError, as it does for what is written without Rich.
+    """
+    made = _Console(stderr=stderr, highlight=False, emoji=False, markup=False)
     if not made.is_terminal:
         made.width = max(made.width, _FILE_WIDTH)
     return made
@@ -106,6 +116,16 @@ def number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def exact(value: float) -> str:
+    """A number as it was given: every digit that it has, none that only binary arithmetic added."""
+    return f"{value:.0f}" if 1e12 <= abs(value) < 1e18 else f"{value:.12g}"
+
+
+def percent(value: float | None) -> str:
+    """A fraction in percent; a dash where there is none."""
+    return "-" if value is None else f"{value:.2%}"
+
+
 def iso(ts_ns: int) -> str:
     """An instant as ISO 8601 in UTC, to the nanosecond."""
     seconds, rest = divmod(ts_ns, 1_000_000_000)
@@ -113,5 +133,5 @@ def iso(ts_ns: int) -> str:
 
 
 def instant(ts_ns: int) -> str:
-    """Date and time of day, in UTC, to the millisecond."""
-    return iso(ts_ns)[:23].replace("T", " ")
+    """Date and time of day, in UTC and marked so, to the millisecond."""
+    return iso(ts_ns)[:23].replace("T", " ") + "Z"

@@ -27,7 +27,10 @@ def config() -> None:
 )
 @as_json
 def show(config: str | None, data_dir: str | None, style: Literal["table", "toml"], as_json: bool) -> None:
-    """Show every setting, its value and its origin: default, file, environment or flag."""
+    """Show every setting and where it comes from.
+
+    That is: the default, a file, the environment or a flag.
+    """
     configuration = load_configuration(config, data_dir)
     if as_json:
         _print_json(configuration)

@@ -57,7 +57,7 @@ def show(letter: str, config: str | None, data_dir: str | None, as_json: bool) -
     if as_json:
         return print_json(plain)
     click.echo(f"{plain['topic']} #{plain['seq']}, group {plain['group']}")
-    click.echo(f"{plain['attempts']} attempts until {instant(plain['ts'])} UTC\n")
+    click.echo(f"{plain['attempts']} attempts until {instant(plain['ts'])}\n")
     for line in (plain["trace"] or plain["error"]).splitlines():
         click.echo(clean(line).plain)
     click.echo()
