@@ -28,6 +28,7 @@ from deltastream.seams import Seams
 __all__ = ["Request", "Writer", "is_damage"]
 
 _GROUP_BYTES: Final = 1 << 20
+_COMMIT_BYTES: Final = 16 << 10  # pages that a commit writes beside its frames: four, measured
 _RETRY_BASE_S: Final = 0.05
 _RETRY_CAP_S: Final = 5.0
 _DAMAGE: Final = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
@@ -103,7 +104,7 @@ class Writer:
 
     Attributes:
         reason: why commits fail at present; None while they work.
-        written: bytes of frames committed since the bus was made.
+        written: bytes that commits have added to the write-ahead log since the bus was made, about.
     """
 
     def __init__(self, settings: BusSettings, seams: Seams, topics: Topics) -> None:
@@ -289,6 +290,7 @@ class Writer:
         touched: dict[Topic, None] = {}
         topics = self._topics
         self.commits += 1
+        self.written += _COMMIT_BYTES
         for request in group:
             for (name, _, message), frame in zip(request.entries, request.frames, strict=True):
                 number, seq, new = next(appended)

@@ -2,7 +2,7 @@
 
 Owned by one host at a time through a lock that dies with its process. Layout::
 
-    journal.db     the bus
+    journal.db     the bus; beside it journal.db.mark, which tells a journal put back from a copy
     store.db       the history
     control.sock   where the command line reaches the running host
     lock           held while a host runs; tells its process number
