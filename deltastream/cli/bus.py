@@ -22,7 +22,14 @@ def bus() -> None:
 
 @bus.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("-n", "last", type=click.IntRange(0, 1000), default=10, help="Begin with the newest so many.")
+@click.option(
+    "-n",
+    "last",
+    type=click.IntRange(0, 1000),
+    default=10,
+    show_default=True,
+    help="Begin with the newest so many.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @configured
 @as_json
@@ -37,10 +44,12 @@ def tail(
     """Show messages: of all topics, or of those that a PATTERN names.
 
     A PATTERN is a topic (market.tick.NIFTY) or a prefix with a final asterisk ('enriched.*').
-    With --json a line is {"topic", "epoch", "seq", "message"}, or "gap" in place of "message".
+    Times are UTC. With --json a line is {"topic", "epoch", "seq", "message"}, or "gap" in place of
+    "message".
     """
     import sys
 
+    from deltastream.bus.protocol import matches
     from deltastream.cli._backend import open_backend, run
     from deltastream.host.operations import item_of
 
@@ -53,6 +62,10 @@ def tail(
 
     async def main() -> None:
         async with open_backend(settings, need_host=follow) as backend:
+            topics = [topic["topic"] for topic in (await backend.call("bus.stats"))["topics"]]
+            for pattern in patterns:
+                if not any(matches(pattern, topic) for topic in topics):
+                    click.echo(f"No topic matches {pattern!r}{' yet' if follow else ''}.", err=True)
             await backend.stream("bus.tail", take, patterns=patterns or ("*",), last=last, follow=follow)
 
     try:
@@ -95,24 +108,28 @@ def _time(message: Message) -> str:
 
 
 def _summary(message: Message) -> str:
+    from deltastream.cli._output import number, percent
     from deltastream.messages import EnrichedChain, OptionChain, VolatilitySurface
 
     if isinstance(message, OptionChain | EnrichedChain):
-        text = f"{message.root} {message.expiry}, {len(message.strikes)} strikes, spot {_value(message.spot)}"
+        spot = "-" if message.spot is None else _value("spot", message.spot)
+        text = f"{message.root} {message.expiry}, {len(message.strikes)} strikes, spot {spot}"
         if isinstance(message, EnrichedChain):
-            text += f", ATM IV {_value(message.atm_iv)}, PCR {_value(message.pcr_oi)}"
+            text += f", ATM IV {percent(message.atm_iv)}, PCR {number(message.pcr_oi)}"
         return text
     if isinstance(message, VolatilitySurface):
         return f"{len(message.slices)} expiries"
     hidden = {"type", "v", "product", "ts_event", "ts_recv", "ts", "frame", "trace"}
     fields = {name: getattr(message, name) for name in message.__struct_fields__ if name not in hidden}
-    return ", ".join(f"{name} {_value(value)}" for name, value in fields.items() if value is not None)
+    return ", ".join(f"{name} {_value(name, value)}" for name, value in fields.items() if value is not None)
 
 
-def _value(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) and abs(value) < 1e5 else str(value)
+def _value(name: str, value: Any) -> str:
+    from deltastream.cli._output import exact, instant
+
+    if name == "since":
+        return instant(value)
+    return exact(value) if isinstance(value, float) else str(value)
 
 
 @bus.command()

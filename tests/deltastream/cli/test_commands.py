@@ -98,7 +98,23 @@ def test_bus_tail_of_files(deltastream, filled: Path):
         4,
         "2026-12-01",
     )
-    assert deltastream("bus", "tail", "nothing.*").stdout == ""
+
+
+def test_bus_tail_shows_values_as_they_are(deltastream, filled: Path):
+    def last(pattern: str) -> str:
+        return deltastream("bus", "tail", "-n", "1", pattern).stdout.rstrip("\n").partition("  ")[2]
+
+    assert last("market.tick.NIFTY").endswith("  price 27200")
+    chain = deltastream("bus", "tail", "-n", "1", "enriched.*").stdout
+    assert chain.startswith("2026-11-18 11:06:43.000Z  enriched.chain.NIFTY #4 ")
+    assert chain.endswith("  NIFTY 2026-12-01, 2 strikes, spot 26000, ATM IV 12.00%, PCR 0.90\n")
+    assert last("market.status.*").endswith("status open, reason test, since 2026-11-18 11:06:40.000Z")
+
+
+def test_bus_tail_names_patterns_that_match_nothing(deltastream, filled: Path):
+    result = deltastream("bus", "tail", "-n", "1", "nothing.*", "market.tick.SPY", "market.tick")
+    assert len(result.stdout.splitlines()) == 1
+    assert result.stderr == "No topic matches 'nothing.*'.\nNo topic matches 'market.tick'.\n"
 
 
 def test_bus_stats_of_files(deltastream, filled: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deltastream.cli._output import age, clean, instant, iso, number, size
+from deltastream.cli._output import age, clean, exact, instant, iso, number, percent, size
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,27 @@ def test_numbers_and_instants():
     assert iso(1_795_000_000_000_000_001) == "2026-11-18T11:06:40.000000001Z"
     assert iso(-1) == "1969-12-31T23:59:59.999999999Z"
     assert instant(1_795_000_000_123_456_789) == "2026-11-18 11:06:40.123Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (26183.25, "26183.25"),
+        (0.1 + 0.2, "0.3"),
+        (26197.0, "26197"),
+        (123456789.05, "123456789.05"),
+        (1234567890123.0, "1234567890123"),
+        (0.0, "0"),
+        (1e30, "1e+30"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_exact(value: float, text: str):
+    assert exact(value) == text
+
+
+def test_percent():
+    assert (percent(None), percent(0.12345)) == ("-", "12.35%")
 
 
 def test_clean_text_has_no_control_characters():
