@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
 from deltastream.market import contract_symbol
@@ -64,10 +64,13 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "strike": "number",
         "option_type": "text",
         **{column: _quote_kind(column) for column in _QUOTE},
-        "spot": "number",
-        "forward": "number",
+        "greeks_from": "text",
+        **dict.fromkeys(("spot", "forward", "forward_error"), "number"),
+        "forward_source": "text",
+        **dict.fromkeys(("t", "rate"), "number"),
         **dict.fromkeys(("currency", "oi_unit", "volume_unit"), "text"),
         "multiplier": "number",
+        **dict.fromkeys(("flags", "reasons"), "text"),
     },
     "surfaces": {
         **dict.fromkeys(("ts_event", "ts_recv"), "time"),
@@ -102,11 +105,23 @@ def rows_of(series: str, item: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 def _quotes(chain: EnrichedChain) -> Iterator[tuple[Any, ...]]:
     head = (chain.ts_event, chain.ts_recv, chain.product, chain.root, chain.expiry)
-    tail = (chain.spot, chain.forward, chain.currency, chain.oi_unit, chain.volume_unit, chain.multiplier)
+    tail = (
+        *(chain.spot, chain.forward, chain.forward_error, chain.forward_source, chain.t, chain.rate),
+        *(chain.currency, chain.oi_unit, chain.volume_unit, _there(chain.multiplier)),
+        _joined(chain.flags),
+        _joined(f"{name}={why}" for name, why in chain.reasons.items()),
+    )
     expiry = datetime.date.fromisoformat(chain.expiry)
     strikes = chain.strikes.tolist()
     sides = [
-        (side, zip(*(_column(chain, prefix, column) for column in _QUOTE), strict=True))
+        (
+            side,
+            zip(
+                *(_column(chain, prefix, column) for column in _QUOTE),
+                _greeks_from(chain, prefix),
+                strict=True,
+            ),
+        )
         for side, prefix in _SIDES
     ]
     for strike in strikes:
@@ -130,6 +145,19 @@ def _column(chain: EnrichedChain, prefix: str, column: str) -> list[Any]:
     if column == "last_trade_us":
         return [None if value is None else int(value) for value in values]
     return values
+
+
+def _greeks_from(chain: EnrichedChain, prefix: str) -> list[str | None]:
+    """Whose volatility the Greeks use; None where there are none."""
+    statuses, deltas = chain[prefix + "iv_status"].tolist(), chain[prefix + "delta"].tolist()
+    return [
+        None if math.isnan(delta) else "other_side" if status >= _OTHER_SIDE else "own"
+        for status, delta in zip(statuses, deltas, strict=True)
+    ]
+
+
+def _joined(codes: Iterable[str]) -> str | None:
+    return ";".join(codes) or None
 
 
 def _there(value: Any) -> Any:

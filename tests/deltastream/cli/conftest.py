@@ -100,6 +100,7 @@ def chain(number: int, root: str = "NIFTY", expiry: str = "2026-11-24") -> Enric
     columns[ROW["call_bid"]] = [75.0, 50.0]
     columns[ROW["call_iv"], 0] = 0.125
     columns[ROW["call_iv_status"]] = [16.0, 1.0]
+    columns[ROW["call_delta"]] = [0.6, 0.5]
     columns[ROW["put_last_trade_us"], 1] = 1_795_000_000_000_001.0
     columns[ROW["put_buildup"], 1] = 2.0
     ts = T0 + number * S
@@ -122,15 +123,18 @@ def chain(number: int, root: str = "NIFTY", expiry: str = "2026-11-24") -> Enric
         rate=0.055,
         rate_source="configured",
         forward=26_010.5,
+        forward_error=0.25,
+        forward_source="parity",
         atm_iv=0.12,
         pcr_oi=0.9,
-        reasons={"max_pain_strike": "no_open_interest"},
+        flags=("market_closed", "assumed_terms"),
+        reasons={"max_pain_strike": "no_open_interest", "t": "stale"},
     )
 
 
-def status(number: int, state: str) -> MarketStatus:
+def status(number: int, state: str, product: str = "NIFTY") -> MarketStatus:
     ts = T0 + number * S
-    return MarketStatus(product="NIFTY", status=state, reason="test", since=T0, ts_event=ts, ts_recv=ts + 1)
+    return MarketStatus(product=product, status=state, reason="test", since=T0, ts_event=ts, ts_recv=ts + 1)
 
 
 def surface(number: int) -> VolatilitySurface:
@@ -180,8 +184,9 @@ def filled(own_environment: Path) -> Path:
         Entry("market.tick.SPY", tick(5, "SPY")),
         *(
             Entry("market.status.NIFTY", status(n, state))
-            for n, state in ((1, "open"), (9, "stale"), (20, "open"))
+            for n, state in ((1, "open"), (9, "stale"), (20, "open"), (9000, "closed"))
         ),
+        Entry("market.status.BANKNIFTY", status(3, "halted", "BANKNIFTY")),
         *(Entry("enriched.chain.NIFTY", chain(number)) for number in (2, 3, 4)),
         Entry("enriched.chain.NIFTY", chain(3, expiry="2026-12-01")),
         Entry("analytics.surface.NIFTY", surface(2)),

@@ -108,7 +108,7 @@ def test_bus_tail_shows_values_as_they_are(deltastream, filled: Path):
     chain = deltastream("bus", "tail", "-n", "1", "enriched.*").stdout
     assert chain.startswith("2026-11-18 11:06:43.000Z  enriched.chain.NIFTY #4 ")
     assert chain.endswith("  NIFTY 2026-12-01, 2 strikes, spot 26000, ATM IV 12.00%, PCR 0.90\n")
-    assert last("market.status.*").endswith("status open, reason test, since 2026-11-18 11:06:40.000Z")
+    assert last("market.status.NIFTY").endswith("status closed, reason test, since 2026-11-18 11:06:40.000Z")
 
 
 def test_bus_tail_names_patterns_that_match_nothing(deltastream, filled: Path):
@@ -120,7 +120,7 @@ def test_bus_tail_names_patterns_that_match_nothing(deltastream, filled: Path):
 def test_bus_stats_of_files(deltastream, filled: Path):
     assert re.search(r"market\.tick\.NIFTY +1 +1,200 ", deltastream("bus", "stats").stdout)
     assert {topic["topic"] for topic in deltastream.json("bus", "stats")["topics"]} == {
-        *("market.tick.NIFTY", "market.tick.SPY", "market.status.NIFTY"),
+        *("market.tick.NIFTY", "market.tick.SPY", "market.status.NIFTY", "market.status.BANKNIFTY"),
         *("enriched.chain.NIFTY", "analytics.surface.NIFTY"),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,6 @@ def test_metrics_of_all_expiries_or_of_one(deltastream, filled: Path):
     assert (rows[0]["atm_iv"], rows[0]["pcr_oi"], rows[0]["max_pain_strike"]) == ("0.12", "0.9", "")
     one = deltastream("export", "metrics", "--product", "NIFTY", "--expiry", "2026-12-01").stdout
     assert len(table(one)) == 1
-    assert table(deltastream("export", "metrics", "--product", "NIFTY", "--root", "OTHER").stdout) == []
 
 
 def test_chains_as_quotes(deltastream, filled: Path):
@@ -73,6 +73,11 @@ def test_chains_as_quotes(deltastream, filled: Path):
         "P",
     )
     assert (call["spot"], call["forward"], call["multiplier"]) == ("26000.0", "26010.5", "75.0")
+    assert (call["rate"], call["t"], call["forward_source"]) == ("0.055", "", "parity")
+    assert call["forward_error"] == "0.25"
+    assert call["flags"] == "market_closed;assumed_terms"
+    assert call["reasons"] == "max_pain_strike=no_open_interest;t=stale"
+    assert [row["greeks_from"] for row in rows[:4]] == ["other_side", "", "own", ""]
 
 
 def test_surfaces_by_strike(deltastream, filled: Path):
@@ -83,7 +88,12 @@ def test_surfaces_by_strike(deltastream, filled: Path):
 
 def test_status_history(deltastream, filled: Path):
     rows = table(deltastream("export", "status", "--product", "NIFTY").stdout)
-    assert [row["status"] for row in rows] == ["open", "stale", "open"]
+    assert [row["status"] for row in rows] == ["open", "stale", "open", "closed"]
+
+
+def test_a_status_history_without_any_price(deltastream, filled: Path):
+    (row,) = table(deltastream("export", "status", "--product", "BANKNIFTY").stdout)
+    assert (row["product"], row["status"]) == ("BANKNIFTY", "halted")
 
 
 @pytest.mark.parametrize("series", ["ticks", "bars", "metrics", "chains", "surfaces", "status"])
@@ -138,9 +148,68 @@ def test_a_failed_export_leaves_the_older_file(deltastream, filled: Path, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.csv"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (
+            ("--expiry", "2026-11-23"),
+            "Of NIFTY no expiry '2026-11-23' is stored; there is: 2026-11-24, 2026-12-01.",
+        ),
+        (("--root", "OTHER"), "Of NIFTY no root 'OTHER' is stored; there is: NIFTY."),
+        (
+            ("--root", "NIFTY", "--expiry", "2027-01-01"),
+            "Of NIFTY (root NIFTY) no expiry '2027-01-01' is stored; there is: 2026-11-24, 2026-12-01.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("series", ["chains", "metrics"])
+def test_a_series_that_is_not_stored(deltastream, filled: Path, series: str, asked, sentence: str):
+    assert deltastream.refusal("export", series, "--product", "NIFTY", *asked) == sentence
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("--expiry", "23-11-2026"), "'23-11-2026' is not a date such as 2026-11-24."),
+        (("--expiry", "20261124"), "is not a date"),
+        (("--expiry", "2026-02-30"), "is not a date"),
+        (("--start", "2026-11-24", "--end", "2026-11-23"), "--start must be before --end."),
+        (("-o", "x.json"), "end it in one of .csv, .parquet, .pq, or give --format csv or --format parquet."),
+        (("-o", "x"), "does not tell the format"),
+    ],
+)
+def test_wrong_usage(deltastream, filled: Path, more: tuple[str, ...], text: str):
+    result = deltastream("export", "chains", "--product", "NIFTY", *more, code=2)
+    assert text in " ".join(result.stderr.split())
+    assert result.stdout == ""
+
+
+def test_the_name_tells_the_format_whatever_its_case(deltastream, filled: Path, tmp_path: Path):
+    deltastream("export", "ticks", "--product", "SPY", "-o", str(tmp_path / "a.PQ"))
+    assert pq.read_table(tmp_path / "a.PQ").num_rows == 1
+    deltastream("export", "ticks", "--product", "SPY", "-o", str(tmp_path / "b.json"), "--format", "csv")
+    assert len(table((tmp_path / "b.json").read_text())) == 1
+
+
+def test_a_device_is_written_to_and_not_replaced(deltastream, filled: Path, tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    deltastream("export", "ticks", "--product", "SPY", "--format", "csv", "-o", str(pipe))
+    assert len(table(os.read(reader, 65536).decode())) == 1
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_what_cannot_be_exported(deltastream, filled: Path, tmp_path: Path):
     assert deltastream.refusal("export", "ticks", "--product", "X") == (
         "Nothing is stored of 'X'; there is: NIFTY, SPY."
+    )
+    assert deltastream.refusal("export", "ticks", "--product", "nifty") == (
+        "Nothing is stored of 'nifty'; did you mean NIFTY?"
+    )
+    assert deltastream.refusal("export", "status", "--product", "Spy") == (
+        "Nothing is stored of 'Spy'; did you mean SPY?"
     )
     missing = tmp_path / "no" / "out.csv"
     assert deltastream.refusal("export", "ticks", "--product", "SPY", "-o", str(missing)) == (
