@@ -37,7 +37,9 @@ from deltastream.storage import SqliteRepository
 
 TUTORIAL = Path(__file__).parent / "tutorial" / "run.py"
 WARM_UP_S = 2.0
-LADDER = (300, 600, 800, 1000, 1250, 1500, 2000)
+LADDER = (300, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000)
+SMALL_STRIKES = 21
+SMALL_RATE = 2500.0
 QUOTES = ("call_bid", "call_ask", "put_bid", "put_ask")
 
 
@@ -286,13 +288,14 @@ def rows(results: Sequence[tuple[str, Result]]) -> list[tuple[str, ...]]:
         (
             name,
             f"{r.rate:g}/s",
+            f"{r.strikes}",
             f"{r.seconds:g} s",
             f"{r.accepted}/{r.enriched}/{r.stored}",
             f"{r.enriched_p50 * 1e3:.2f} / {r.enriched_p99 * 1e3:.2f} ms",
             f"{r.stored_p50 * 1e3:.2f} / {r.stored_p99 * 1e3:.2f} ms",
             f"{r.cores:.2f}",
             milliseconds(r.lag_p99),
-            "nothing dropped" if r.complete else "INCOMPLETE",
+            "holds" if r.holds else "nothing dropped" if r.complete else "INCOMPLETE",
         )
         for name, r in results
     ]
@@ -305,7 +308,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=600.0, help="chains per second under load")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the load lasts")
     parser.add_argument("--strikes", type=int, default=60, help="strikes per chain, two sides each")
-    parser.add_argument("--ladder", action="store_true", help="find the highest rate that holds")
+    parser.add_argument("--ladder", action="store_true", help="find the highest rates too")
     parser.add_argument("--no-tutorial", action="store_true", help="leave the tutorial's design out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -314,10 +317,12 @@ def main() -> None:
     results.append(("load", trio.run(run_once, options.rate, options.seconds, options.strikes)))
     for rate in LADDER if options.ladder else ():
         results.append((f"ladder {rate}", trio.run(run_once, float(rate), 10.0, options.strikes)))
-        if not results[-1][1].holds:
+        if not results[-1][1].complete:
             break
     peer = None
     if not options.no_tutorial:
+        small = trio.run(run_once, SMALL_RATE, min(options.seconds, 15.0), SMALL_STRIKES)
+        results.append(("tutorial's size", small))
         done = subprocess.run(
             [sys.executable, TUTORIAL, "--json"], capture_output=True, text=True, check=False
         )
@@ -333,6 +338,7 @@ def main() -> None:
     head = (
         "run",
         "rate",
+        "strikes",
         "for",
         "accepted/enriched/stored",
         "→enriched p50/p99",
