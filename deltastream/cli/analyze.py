@@ -76,6 +76,8 @@ def analyze(
     PATH is an NSE option chain (JSON), a Cboe quote table (CSV) or Cboe delayed quotes (JSON), plain or
     gzip, or a directory of them. With --json, one object per line and per product, root and expiry.
 
+    In a narrow terminal the table leaves columns out, and says which; --json always has everything.
+
     Exits with 0 if at least one chain was analysed, 1 if none.
     """
     settings = load_configuration(config, None).settings.analytics
@@ -207,49 +209,9 @@ def _local(ts: int | None, tz: str) -> str | None:
 
 
 def _print_table(recorded: Recorded, analysed: list[_Analysed]) -> None:
-    from deltastream.cli._output import clean, console, number, table
+    from deltastream.cli._chain_table import Line, print_chains
+    from deltastream.cli._output import console
 
-    screen = console()
-    if not screen.is_terminal:
-        screen.width = max(screen.width, 160)
-    names = (
-        "root",
-        "expiry",
-        "spot",
-        "forward",
-        "ATM",
-        "straddle",
-        "ATM IV",
-        "PCR OI",
-        "PCR vol",
-        "max pain",
-    )
-    made = table(*names, "strikes", "dropped", "flags", right=(*names[2:], "strikes", "dropped"))
-    for one in analysed:
-        chain = one.chain
-        made.add_row(
-            chain.root,
-            chain.expiry,
-            number(chain.spot),
-            number(chain.forward),
-            number(chain.atm_strike),
-            number(chain.atm_straddle_price),
-            "-" if chain.atm_iv is None else f"{chain.atm_iv:.2%}",
-            number(chain.pcr_oi),
-            number(chain.pcr_volume),
-            _interval(chain),
-            str(len(chain.strikes)),
-            str(sum(one.counts.dropped.values()) or "-"),
-            " ".join(chain.flags),
-        )
     taken = _local(recorded.ts_event, recorded.tz) or "time unknown"
-    screen.print(clean(f"{Path(recorded.source).name}  {taken}"), style="bold")
-    screen.print(made)
-    screen.print()
-
-
-def _interval(chain: EnrichedChain) -> str:
-    if chain.max_pain_interval is None:
-        return "-"
-    low, high = chain.max_pain_interval
-    return f"{low:,g}" if low == high else f"{low:,g} to {high:,g}"
+    lines = [Line(one.chain, sum(one.counts.dropped.values())) for one in analysed]
+    print_chains(console(), Path(recorded.source).name, taken, lines)
