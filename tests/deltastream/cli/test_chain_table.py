@@ -17,7 +17,7 @@ from deltastream.feeds.recorded import read_file
 from deltastream.messages import EnrichedChain
 
 SAMPLES = Path(__file__).parents[1] / "feeds" / "recorded" / "samples"
-WIDTHS = (30, 45, 60, 80, 100, 140, 200)
+WIDTHS = (35, 45, 60, 80, 100, 140, 200)
 NARROWEST = 30
 
 
