@@ -79,8 +79,8 @@ def previous(now: float, change: float) -> float:
 
 
 def fraction(percent: float) -> float:
-    """A percentage as a fraction."""
-    return percent / 100.0
+    """A percentage as a fraction, without the noise of the division."""
+    return round(percent / 100.0, 12)
 
 
 def trading_date(text: object) -> date:

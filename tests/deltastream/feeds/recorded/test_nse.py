@@ -5,6 +5,8 @@ import math
 
 import pytest
 
+from deltastream.feeds.recorded._values import fraction
+
 
 @pytest.fixture
 def document(text):
@@ -66,6 +68,12 @@ def test_volatility_is_a_fraction_and_zero_is_absent(chain):
     assert chain["call_vendor_iv"].tolist() == pytest.approx([0.082, 0.079, 0.077])
     assert math.isnan(chain["put_vendor_iv"][2])
     assert math.isnan(chain["put_last"][2])
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(3.28, 0.0328), (4.88, 0.0488), (7.92, 0.0792)])
+def test_a_fraction_has_the_digits_of_its_percentage(percent, expected):
+    assert percent / 100 != expected
+    assert fraction(percent) == expected
 
 
 def test_previous_values_come_from_the_changes(chain):
