@@ -271,9 +271,10 @@ async def dlq_list(host: HostView, request: Group) -> list[dict[str, Any]]:
 
 async def dlq_show(host: HostView, request: Letter) -> dict[str, Any]:
     """One dead letter with its traceback and its message, as far as it can be read."""
-    letter = next((x for x in await host.bus.dead_letters() if x.id == request.letter), None)
-    if letter is None:
-        raise _no_letter(request.letter)
+    try:
+        letter = await host.bus.dead_letter(request.letter)
+    except KeyError:
+        raise _no_letter(request.letter) from None
     plain = _heading(letter) | {"trace": letter.trace, "message": None, "message_error": None}
     try:
         plain["message"] = to_builtins(decode(letter.frame))
