@@ -43,12 +43,37 @@ def run(
     """Run a host: feed, analytics and storage, until Ctrl-C.
 
     In a terminal it shows one line per product; elsewhere it writes JSON log lines. Ctrl-C stops in
-    order, a second one at once. A replay with --speed max ends by itself when all has taken effect.
+    order, a second one at once. A replay with --speed max ends by itself when all has taken effect,
+    with exit code 1 if no file could be used.
     """
     if paths and feed == "synthetic":
         raise click.UsageError("--replay and --feed synthetic exclude each other.")
-    configuration = load_configuration(config, data_dir, _flags(feed, paths, speed, session))
-    click.get_current_context().exit(_run(configuration.settings))
+    settings = _settings(config, data_dir, _flags(feed, paths, speed, session), paths)
+    if speed and settings.feed != "replay":
+        raise click.UsageError("--speed is that of a replay: name one with --replay PATH.")
+    if session and settings.feed != "synthetic":
+        raise click.UsageError("--session is that of the synthetic market, not of a replay.")
+    click.get_current_context().exit(_run(settings))
+
+
+def _settings(
+    config: str | None, data_dir: str | None, flags: tuple[Flag, ...], paths: tuple[str, ...]
+) -> Settings:
+    """The settings of the host, what it is to replay looked at before anything is made.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    from deltastream.errors import ConfigurationError
+    from deltastream.feeds.replay import missing
+
+    try:
+        settings = load_configuration(config, data_dir, flags).settings
+    except ConfigurationError as error:
+        raise ConfigurationError([*error.problems, *(missing(paths) if paths else ())]) from None
+    if settings.feed == "replay" and (problems := missing(settings.replay.paths)):
+        raise ConfigurationError(problems)
+    return settings
 
 
 def _flags(

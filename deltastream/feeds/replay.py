@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -24,10 +24,11 @@ from deltastream.errors import ConfigurationError, FileRefused, MessageDecodeErr
 from deltastream.feeds.protocol import Delivered, MarketMessage, Refusal
 from deltastream.feeds.recorded import Format, list_files, peek, read_file
 from deltastream.feeds.recording import RecordedFrame, RecordingReader, is_recording
+from deltastream.feeds.replayed import FileRefusal, Tally
 from deltastream.messages import OptionChain, decode
 from deltastream.seams import Seams
 
-__all__ = ["ReplayProvider", "ReplaySettings"]
+__all__ = ["ReplayProvider", "ReplaySettings", "missing"]
 
 _BATCH: Final = 256
 _MARKET: Final = "market."
@@ -46,6 +47,22 @@ class ReplaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     paths: tuple[str, ...] = ()
     speed: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | Literal["max"] = 1.0
     format: Format = "auto"
+
+
+def missing(paths: Sequence[str]) -> list[str]:
+    """Why these paths cannot be replayed, one sentence per problem. Blocking."""
+    if not paths:
+        return ["replay.paths: names no file to replay (--replay PATH)"]
+    problems = []
+    for path in paths:
+        try:
+            Path(path).stat()
+        except FileNotFoundError:
+            problems.append(f"replay.paths: {path}: there is no such file or directory")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            problems.append(f"replay.paths: {path!r}: cannot be read: {reason}")
+    return problems
 
 
 class _Item(NamedTuple):
@@ -72,6 +89,9 @@ class ReplayProvider:
 
     The key of a message is made of the content it comes from, so that replaying a file again, under
     whatever name, appends nothing twice.
+
+    Attributes:
+        tally: what became of the files since they were last opened.
     """
 
     name = "replay"
@@ -80,6 +100,7 @@ class ReplayProvider:
     def __init__(self, settings: ReplaySettings, seams: Seams) -> None:
         self._settings = settings
         self._seams = seams
+        self.tally = Tally()
 
     def stream(self) -> AbstractAsyncContextManager[AsyncIterator[Delivered | Refusal]]:
         """Open the files and iterate over what they hold, ending after the last.
@@ -89,25 +110,27 @@ class ReplayProvider:
         Cancellation: nothing is lost; the next `stream()` begins at the first file again.
 
         Raises:
-            ConfigurationError: there is nothing to replay.
-            FileRefused: a path that does not exist.
+            ConfigurationError: there is nothing to replay, or a path does not exist.
+            FileRefused: a directory that cannot be read.
         """
         return self._stream()
 
     @asynccontextmanager
     async def _stream(self) -> AsyncGenerator[AsyncIterator[Delivered | Refusal], None]:
-        if not self._settings.paths:
-            raise ConfigurationError(["replay.paths: names no file to replay"])
         lanes, refusals = await self._seams.threads.run(self._plan)
+        self.tally = Tally(len(lanes) + len(refusals))
         async with aclosing(self._paced(lanes, refusals)) as items:
             yield items
 
     def _plan(self) -> tuple[list[_Lane], list[Refusal]]:
         """A lane for every file that can be opened. Blocking."""
+        if problems := missing(self._settings.paths):
+            raise ConfigurationError(problems)
         lanes: list[_Lane] = []
         refusals: list[Refusal] = []
-        files = dict.fromkeys(file for path in self._settings.paths for file in list_files(path))
-        for file in files:
+        found = {path: list_files(path) for path in self._settings.paths}
+        refusals += [FileRefusal(path, "empty", None, "holds no files") for path in found if not found[path]]
+        for file in dict.fromkeys(file for files in found.values() for file in files):
             source: _Source = (
                 _Recording(file) if _begins_recording(file) else _File(file, self._settings.format)
             )
@@ -121,12 +144,17 @@ class ReplayProvider:
         self, lanes: list[_Lane], refusals: list[Refusal]
     ) -> AsyncGenerator[Delivered | Refusal, None]:
         for refusal in refusals:
+            self.tally.count(refusal)
             yield refusal
         pace = _Pace(self._settings.speed)
         async with aclosing(self._merged(lanes)) as items:
             async for ts, item in items:
                 await pace.wait(ts)
-                yield item if isinstance(item, Refusal) else self._restamped(item)
+                if isinstance(item, Refusal):
+                    self.tally.count(item)
+                    yield item
+                else:
+                    yield self._restamped(item)
 
     async def _merged(self, lanes: list[_Lane]) -> AsyncGenerator[_Item, None]:
         """Items of all lanes in order of time; a lane's file is opened when its time has come."""
@@ -262,4 +290,4 @@ def _begins_recording(path: str) -> bool:
 
 
 def _whole(refused: FileRefused) -> Refusal:
-    return Refusal(refused.source, refused.reason, None, refused.detail)
+    return FileRefusal(refused.source, refused.reason, None, refused.detail)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 import trio
 
 from deltastream.actors import Analytics, Enricher, Feed, Storage
-from deltastream.bus import Bus, EmbeddedBus, matches
+from deltastream.bus import Bus, BusStatistics, EmbeddedBus, matches
 from deltastream.errors import DeltaStreamError
 from deltastream.feeds.protocol import Provider
+from deltastream.feeds.replay import ReplayProvider
+from deltastream.feeds.replayed import Replayed
 from deltastream.host.config import Settings
 from deltastream.host.control import serve_control
 from deltastream.host.data_dir import DataDirectory, open_data_directory
+from deltastream.messages import Position
 from deltastream.seams import Seams
 from deltastream.storage import SqliteRepository
 from supervisors import (
@@ -41,6 +48,7 @@ STOP_BUDGET_S: Final = 3.5
 SALVAGE_S: Final = 600.0
 """Opening a damaged journal or a large store may take long; it is not a hung start."""
 CATCH_UP_S: Final = 0.05
+MARKET: Final = "market.*"
 
 log = structlog.get_logger("deltastream.host")
 
@@ -57,6 +65,8 @@ class Host:
         data_dir: where its files lie.
         bus, store, feed: the parts.
         tree: the running tree; None before and after.
+        began: where the topics ended when the feed first began; None before.
+        replayed: what a replay has given, once it has ended.
     """
 
     def __init__(self, settings: Settings, seams: Seams) -> None:
@@ -64,9 +74,12 @@ class Host:
         self.seams = seams
         self.data_dir = DataDirectory(Path(settings.data_dir))
         self.tree: Tree | None = None
+        self.began: Mapping[str, Position] | None = None
+        self.replayed: Replayed | None = None
         self.bus = self.make_bus()
         self.store = self.make_store()
-        self.feed = Feed(self.bus, self.make_provider(), seams)
+        self._provider = self.make_provider()
+        self.feed = Feed(self.bus, self._provider, seams)
         self._lag = LoopLag()
 
     def make_bus(self) -> EmbeddedBus:
@@ -78,10 +91,8 @@ class Host:
         return SqliteRepository(self.data_dir.store, self.settings.store, self.seams)
 
     def make_provider(self) -> Provider:
-        """The provider of its feed. Imports only the one that is asked for."""
+        """The provider of its feed."""
         if self.settings.feed == "replay":
-            from deltastream.feeds.replay import ReplayProvider
-
             return ReplayProvider(self.settings.replay, self.seams)
         from deltastream.feeds.synthetic import SyntheticProvider
 
@@ -93,21 +104,26 @@ class Host:
         Cancellation: stops the tree in order before it is raised.
 
         Raises:
-            DeltaStreamError: the host cannot start; one sentence says why.
+            DeltaStreamError: the host cannot start, or its replay has given nothing; one sentence
+                says why.
             SupervisionError: the tree gave up.
         """
         with open_data_directory(self.data_dir.path):
             try:
-                async with open_tree(self._tree(), rng=self.seams.rng, on_event=_log_event) as tree:
+                async with open_tree(self._tree(), rng=self.seams.rng, on_event=self._log_event) as tree:
                     self.tree = tree
+                    self._tell_start()
                     task_status.started()
                     await tree.wait()
             except StartFailed as error:
                 if (sentence := _sentence_behind(error)) is not None:
                     raise sentence from None
+                log.error("start_failed", exc_info=error)
                 raise
             finally:
                 self.tree = None
+        if self.replayed is not None and self.replayed.nothing:
+            raise DeltaStreamError(str(self.replayed))
 
     def request_stop(self, reason: str) -> None:
         """Begin the ordered stop; returns at once."""
@@ -128,7 +144,7 @@ class Host:
                 ChildSpec(name="storage", start=Storage(bus, store).run),
                 ChildSpec(name="analytics", start=Analytics(bus, store, seams).run),
                 ChildSpec(name="enricher", start=Enricher(bus, store, settings.analytics, seams).run),
-                ChildSpec(name="feed", start=self.feed.run, restart=Restart.TRANSIENT),
+                ChildSpec(name="feed", start=self._feed, restart=Restart.TRANSIENT),
             ),
             intensity=Intensity(max_restarts=10, period=60.0),
         )
@@ -139,8 +155,10 @@ class Host:
             pipeline,
             ChildSpec(name="control", start=partial(_control, self)),
         )
-        if settings.feed == "replay" and settings.replay.speed == "max":
-            children += (ChildSpec(name="end", start=self._end, restart=Restart.TRANSIENT),)
+        if isinstance(self._provider, ReplayProvider):
+            children += (
+                ChildSpec(name="end", start=partial(self._end, self._provider), restart=Restart.TRANSIENT),
+            )
         return SupervisorSpec(
             name="host",
             children=children,
@@ -149,14 +167,67 @@ class Host:
             shutdown=STOP_BUDGET_S,
         )
 
-    async def _end(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
-        """Stop the tree when the feed is exhausted and every group has caught up."""
+    async def _feed(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """The feed; remembers where the topics ended before it."""
+        if self.began is None:
+            topics = (await self.bus.statistics()).topics
+            self.began = {topic.topic: Position(topic.epoch, topic.last_seq) for topic in topics}
+        await self.feed.run(ctx, task_status=task_status)
+
+    async def _end(
+        self, provider: ReplayProvider, ctx: Context, /, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Sum up the replay when it has ended; at full speed, stop when every group has caught up."""
         task_status.started()
+        await self.feed.exhausted.wait()
+        appended = _market_messages(await self.bus.statistics(), self.began or {})
+        self.replayed = Replayed.of(provider.tally, accepted=self.feed.accepted, appended=appended)
+        tell = log.error if self.replayed.nothing else log.info
+        tell("replay_finished", **msgspec.structs.asdict(self.replayed))
+        if self.settings.replay.speed != "max":
+            return
         while not (self.feed.exhausted.is_set() and await caught_up(self.bus)):
             await self.feed.exhausted.wait()
             await trio.sleep(CATCH_UP_S)
-        log.info("stopping", reason="the replay has taken effect")
+        given = "nothing was replayed" if self.replayed.nothing else "the replay has taken effect"
+        log.info("stopping", reason=given)
         ctx.tree.request_stop()
+
+    def _tell_start(self) -> None:
+        ends = self.began or {}
+        found: dict[str, object] = {"messages": sum(end.seq for end in ends.values())}
+        if ends:
+            found["epoch"] = next(iter(ends.values())).epoch
+        if self.bus.salvage is not None:
+            found["salvage"] = str(self.bus.salvage)
+        log.info(
+            "started",
+            version=version("deltastream"),
+            pid=os.getpid(),
+            data_dir=str(self.data_dir.path),
+            feed=self._provider.name,
+            topics=len(ends),
+            **found,
+        )
+        for topic, end in ends.items():
+            log.debug("last_position", topic=topic, seq=end.seq)
+
+    def _log_event(self, event: Event) -> None:
+        """Log what happens in the tree; until it stands, what fails is raised and told by that."""
+        fields: dict[str, object] = {"actor": event.path, "incarnation": event.incarnation}
+        if event.detail:
+            fields["detail"] = event.detail
+        if event.error is not None:
+            fields["error"] = f"{event.error.type}: {event.error.message}"
+            fields["trace"] = event.error.traceback
+        level = _LEVEL.get(event.kind, "info") if self.tree is not None else "debug"
+        getattr(log, level)(event.kind.value.replace(" ", "_"), **fields)
+
+
+def _market_messages(now: BusStatistics, began: Mapping[str, Position]) -> int:
+    """How many messages of the market have been appended since."""
+    ends = [(topic.last_seq, began.get(topic.topic)) for topic in now.topics if matches(MARKET, topic.topic)]
+    return sum(last - (before.seq if before else 0) for last, before in ends)
 
 
 async def caught_up(bus: Bus) -> bool:
@@ -210,13 +281,3 @@ _LEVEL: Final = {
     EventKind.GAVE_UP: "error",
     EventKind.STARTED: "debug",
 }
-
-
-def _log_event(event: Event) -> None:
-    fields: dict[str, object] = {"actor": event.path, "incarnation": event.incarnation}
-    if event.detail:
-        fields["detail"] = event.detail
-    if event.error is not None:
-        fields["error"] = f"{event.error.type}: {event.error.message}"
-        fields["trace"] = event.error.traceback
-    getattr(log, _LEVEL.get(event.kind, "info"))(event.kind.value.replace(" ", "_"), **fields)

@@ -31,6 +31,8 @@ def test_help_imports_nothing_heavy(start):
         (["statsu"], "There is no command 'statsu'. Did you mean 'status'?"),
         (["run", "--feed", "tv"], "'tv' is not one of 'synthetic', 'replay'"),
         (["run", "--feed", "synthetic", "--replay", "x"], "exclude each other"),
+        (["run", "--speed", "2"], "--speed is that of a replay"),
+        (["run", "--replay", "/", "--session", "real"], "--session is that of the synthetic market"),
         (["bus", "tail", "-n", "1001"], "is not in the range"),
         (["dlq", "replay"], "Name the letters, or give --all."),
         (["dlq", "drop", "x", "--all"], "Name the letters, or give --all."),

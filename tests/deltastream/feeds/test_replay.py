@@ -7,9 +7,9 @@ import msgspec
 import pytest
 import trio
 
-from deltastream.errors import ConfigurationError, FileRefused
+from deltastream.errors import ConfigurationError
 from deltastream.feeds.protocol import Delivered, Refusal
-from deltastream.feeds.replay import ReplayProvider, ReplaySettings
+from deltastream.feeds.replay import ReplayProvider, ReplaySettings, missing
 from deltastream.messages import OptionChain, UnderlyingTick
 
 SAMPLES = Path(__file__).parent / "recorded" / "samples"
@@ -122,9 +122,38 @@ async def test_cancelled_in_a_wait_it_begins_anew(replay_seams, tmp_path, autoju
 async def test_nothing_to_replay_is_a_sentence(collect, tmp_path, autojump_clock):
     with pytest.raises(ConfigurationError, match=r"replay\.paths"):
         await collect()
-    with pytest.raises(FileRefused, match="no such file"):
+    with pytest.raises(ConfigurationError, match="no such file"):
         await collect(tmp_path / "missing")
-    assert await collect(tmp_path) == []
+    assert [(item.reason, item.detail) for _, item in await collect(tmp_path)] == [
+        ("empty", "holds no files")
+    ]
+
+
+def test_what_is_missing_is_said_for_every_path(tmp_path):
+    assert missing([str(tmp_path)]) == []
+    assert missing([]) == ["replay.paths: names no file to replay (--replay PATH)"]
+    problems = missing([str(tmp_path / "a"), "\0", str(tmp_path), str(tmp_path / "b")])
+    assert [problem.rpartition(": ")[2] for problem in problems] == [
+        "there is no such file or directory",
+        "embedded null byte",
+        "there is no such file or directory",
+    ]
+
+
+async def test_files_and_rows_are_counted_anew_with_every_pass(replay_seams, tmp_path, autojump_clock):
+    (tmp_path / "a.html").write_text("<html>")
+    damaged = stamped(tmp_path / "b.json", "05-Dec-2025 12:00:00")
+    damaged.write_text(damaged.read_text().replace('"bidprice": 46', '"bidprice": -46'))
+    cut = stamped(tmp_path / "d.json", "05-Dec-2025 14:00:00")
+    cut.write_text(cut.read_text()[:-100])
+    provider = ReplayProvider(ReplaySettings(paths=(str(tmp_path),), speed="max"), replay_seams)
+    for _ in range(2):
+        async with provider.stream() as items:
+            async for _ in items:
+                pass
+        tally = provider.tally
+        assert (tally.files, tally.rows) == (3, {"negative_price": 1})
+        assert [Path(refusal.partition(": ")[0]).name for refusal in tally.refused] == ["a.html", "d.json"]
 
 
 async def test_a_file_named_twice_is_replayed_once(collect, autojump_clock):
