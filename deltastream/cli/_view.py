@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rich.text import Text
 
 from deltastream.bus.protocol import BusStatistics, Gap, Record
-from deltastream.cli._output import age, clean, number, size, state_style
+from deltastream.cli._output import age, clean, instant, number, size, state_style
 from deltastream.messages import EnrichedChain, MarketStatus, Message, UnderlyingTick
-from supervisors import LagStatistics, SupervisorStatistics
+from supervisors import ChildState, ChildStatistics, LagStatistics, SupervisorStatistics
 
-__all__ = ["PATTERNS", "STATUS", "Board", "Machinery", "render"]
+__all__ = ["PATTERNS", "Board", "Machinery", "render", "table"]
 
-STATUS: Final = "market.status.*"
-PATTERNS: Final = ("market.tick.*", STATUS, "enriched.chain.*")
-_COLUMNS: Final = ("product", "price", "PCR", "max pain", "straddle", "ATM IV", "expiry", "age", "market")
-_NUMBERS: Final = frozenset((*_COLUMNS[1:6], "age"))
-_EXPENDABLE: Final = ("expiry", "age", "market", "max pain", "PCR")
-_GAP: Final = "   "
+PATTERNS: Final = ("market.tick.*", "market.status.*", "enriched.chain.*")
+_LEFT: Final = frozenset(("product", "expiry", "market", "since (UTC)", "reason"))
+_EXPENDABLE: Final[tuple[str, ...]] = (
+    *("reason", "since (UTC)", "age", "market"),
+    *("ATM IV", "straddle", "max pain", "PCR OI", "expiry", "price"),
+)
+"""Columns in the order in which they are left out where there is no room for all."""
+_NOTHING: Final = "-"
+_GAPS: Final = ("   ", "  ")
 _METRICS: Final = ("pcr_oi", "max_pain_strike", "atm_straddle_price", "atm_iv")
+_DAY_S: Final = 86_400
+_SOUND: Final = frozenset((ChildState.RUNNING, ChildState.STOPPED))
 
 
 @dataclass(slots=True)
 class Line:
-    """What is known of one product; its metrics are those of its nearest live expiry."""
+    """What is known of one product; its metrics are those of its nearest live expiry.
+
+    Attributes:
+        ts: of the newest data, not of a status.
+        spoken: it has been heard of since the start; fresh: with data.
+        changed: since `Board.changes` was asked last.
+    """
 
     price: float | None = None
-    ts_recv: int | None = None
-    status: str | None = None
-    reason: str = ""
+    ts: int | None = None
+    status: MarketStatus | None = None
+    spoken: bool = False
+    fresh: bool = False
     changed: bool = False
     expiries: dict[tuple[int, str], EnrichedHead] = field(default_factory=dict)
 
@@ -42,6 +54,19 @@ class Line:
         if live:
             return self.expiries[min(live)]
         return self.expiries[max(self.expiries)] if self.expiries else None
+
+    def note(self, message: UnderlyingTick | EnrichedChain) -> None:
+        """Take what a message says of price and metrics."""
+        self.ts = message.ts_event
+        if isinstance(message, UnderlyingTick):
+            self.price = message.price
+            return
+        metrics = {name: getattr(message, name) for name in _METRICS}
+        live = message.expiry_ts > message.ts_event
+        for key in [key for key in self.expiries if live and key[0] <= message.ts_event]:
+            del self.expiries[key]
+        head = EnrichedHead(message.expiry, live, message.spot, metrics)
+        self.expiries[message.expiry_ts, message.root] = head
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +84,34 @@ class Board:
 
     def __init__(self) -> None:
         self._lines: dict[str, Line] = {}
-        self._before: dict[str, MarketStatus] = {}
 
     def begin(self, message: Message) -> None:
-        """Note a market status from before: it holds for its product once that speaks."""
-        if isinstance(message, MarketStatus):
-            self._before[message.product] = message
+        """Note data from before the start. A status from before says nothing about the present one."""
+        if isinstance(message, UnderlyingTick | EnrichedChain):
+            self._lines.setdefault(message.product, Line()).note(message)
 
     def take(self, item: Record | Gap) -> None:
-        """Note what a message says; anything not shown is passed over."""
-        if isinstance(item, Record):
-            message = item.message
-            if isinstance(message, UnderlyingTick | MarketStatus | EnrichedChain):
-                line = self._line(message.product)
-                line.changed = True
-                line.ts_recv = max(line.ts_recv or 0, message.ts_recv)
-                _note(line, message)
+        """Note what a message says; anything not shown is passed over.
 
-    def _line(self, product: str) -> Line:
-        if product not in self._lines:
-            line = self._lines[product] = Line()
-            if status := self._before.get(product):
-                _note(line, status)
-        return self._lines[product]
+        A product's first data since the start takes the place of all that was known from before.
+        """
+        message = item.message if isinstance(item, Record) else None
+        if isinstance(message, MarketStatus):
+            line = self._lines.setdefault(message.product, Line())
+            line.status = message
+        elif isinstance(message, UnderlyingTick | EnrichedChain):
+            line = self._lines.setdefault(message.product, Line())
+            if not line.fresh:
+                line = self._lines[message.product] = Line(status=line.status, fresh=True)
+            line.note(message)
+        else:
+            return
+        line.spoken = line.changed = True
 
     def lines(self) -> list[tuple[str, Line]]:
-        """The products by symbol."""
-        return sorted(self._lines.items())
+        """The products heard of since the start, by symbol; before there is one, those from before it."""
+        ordered = sorted(self._lines.items())
+        return [(product, line) for product, line in ordered if line.spoken] or ordered
 
     def changes(self) -> Iterator[dict[str, Any]]:
         """The figures of every product that has changed since they were last asked for, for a log line."""
@@ -100,22 +126,8 @@ class Board:
                     "price": _price(line),
                     "expiry": expiry,
                     **metrics,
-                    "status": line.status,
+                    "status": line.status.status if line.status else None,
                 }
-
-
-def _note(line: Line, message: Message) -> None:
-    if isinstance(message, UnderlyingTick):
-        line.price = message.price
-    elif isinstance(message, MarketStatus):
-        line.status, line.reason = message.status, message.reason
-    elif isinstance(message, EnrichedChain):
-        metrics = {name: getattr(message, name) for name in _METRICS}
-        live = message.expiry_ts > message.ts_event
-        head = EnrichedHead(message.expiry, live, message.spot, metrics)
-        for key in [key for key in line.expiries if live and key[0] <= message.ts_event]:
-            del line.expiries[key]
-        line.expiries[message.expiry_ts, message.root] = head
 
 
 def _price(line: Line) -> float | None:
@@ -132,7 +144,7 @@ class Machinery:
         sizes: bytes on disk by name.
     """
 
-    tree: SupervisorStatistics | None
+    tree: ChildStatistics | None
     bus: BusStatistics | None
     lag: LagStatistics | None
     rate: float | None
@@ -140,66 +152,122 @@ class Machinery:
     data_dir: str
 
 
-def render(board: Board, machinery: Machinery, now_ns: int, width: int) -> Text:
-    """The whole view in lines of at most `width` characters, made in a fraction of a millisecond.
+def render(
+    board: Board, machinery: Machinery, now_ns: int, width: int, height: int, news: Sequence[Text] = ()
+) -> Text:
+    """The whole view: at most `height` lines of at most `width` characters, the footer always the last.
 
-    It is drawn on the host's own event loop, for which a table of rich's takes too long.
+    What finds no room is left out from the end: first the news (of which the latest are shown), then
+    the machinery, save that of actors in trouble, then products, and how many is said. It is drawn on
+    the host's own event loop, for which a table of rich's takes too long.
     """
-    view = Text(no_wrap=True, overflow="crop", end="")
-    rows = [{name: Text(name, "dim") for name in _COLUMNS}]
-    rows += [_cells(product, line, now_ns) for product, line in board.lines()]
-    for row in _laid_out(rows, width):
-        view.append_text(row).append("\n")
-    if len(rows) == 1:
-        view.append("waiting for the market\n", "dim")
-    view.append("\n")
-    for line in (*_flowing(_actors(machinery), width), *_flowing(_figures(machinery), width)):
-        view.append_text(line).append("\n")
-    return view.append(f"{clean(machinery.data_dir).plain}   Ctrl-C stops", "dim")
+    footer = Text("Ctrl-C stops", "dim")
+    footer.append(f"   {_shortened(clean(machinery.data_dir).plain, width - len(footer) - 3)}")
+    troubled, actors = _actors(machinery)
+    details = [*_flowing(troubled, width)]
+    body = _table(board, now_ns, width, max(height - 1 - len(details), 2))
+    if rest := list(_flowing([*actors, *_figures(machinery)], width)):
+        details += rest
+    room = height - len(body) - 1
+    details = details[: max(room, 0)]
+    if details and len(details) < room:
+        details.insert(0, Text())
+    room -= len(details)
+    told = [Text(), *list(news)[-(room - 1) :]] if news and room > 1 else []
+    for line in told:
+        line.truncate(width, overflow="ellipsis")
+    return _joined([*body, *details, *told, footer][-height:] if height > 1 else [footer])
+
+
+def table(board: Board, now_ns: int, width: int) -> Text:
+    """The products alone, all of them."""
+    return _joined(_table(board, now_ns, width, len(board.lines()) + 1))
+
+
+def _joined(lines: Sequence[Text]) -> Text:
+    view = Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
+    view.no_wrap, view.overflow, view.end = True, "crop", ""
+    return view
+
+
+def _table(board: Board, now_ns: int, width: int, height: int) -> list[Text]:
+    """Heading and a line per product, as many as there is room for."""
+    lines = board.lines()
+    if not lines:
+        return [Text("waiting for the market", "dim")]
+    rows = [_cells(product, line, now_ns) for product, line in lines]
+    made = list(_laid_out(rows, width))
+    if len(made) <= height:
+        return made
+    more = len(made) - height + 1
+    return [*made[: height - 1], Text(f"{more} more product{'s' if more > 1 else ''}", "dim")]
 
 
 def _laid_out(rows: list[dict[str, Text]], width: int) -> Iterator[Text]:
     """The rows in columns; where there is no room for all, those that can be missed are left out."""
-    widths = {name: max(len(row[name]) for row in rows) for name in _COLUMNS}
-    for name in _EXPENDABLE:
-        if sum(widths.values()) + len(_GAP) * (len(widths) - 1) > width:
-            del widths[name]
-    for row in rows:
+    empty = [name for name in rows[0] if all(row[name].plain in ("", _NOTHING) for row in rows)]
+    silent = [name for name in empty if all(not row[name] for row in rows)]
+    widths = {
+        name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0] if name not in silent
+    }
+    gap = next((gap for gap in _GAPS if _total(widths, gap) <= width), _GAPS[-1])
+    for name in (*(name for name in _EXPENDABLE if name in empty), *_EXPENDABLE):
+        if _total(widths, gap) > width:
+            widths.pop(name, None)
+    for row in ({name: Text(name, "dim") for name in widths}, *rows):
         line = Text()
         for name, room in widths.items():
             fill = " " * (room - len(row[name]))
-            before, after = (fill, "") if name in _NUMBERS else ("", fill)
-            line.append(_GAP if line else "").append(before).append_text(row[name]).append(after)
+            before, after = ("", fill) if name in _LEFT else (fill, "")
+            line.append(gap if line else "").append(before).append_text(row[name]).append(after)
+        line.truncate(width)
         yield line
 
 
+def _total(widths: dict[str, int], gap: str) -> int:
+    return sum(widths.values()) + len(gap) * (len(widths) - 1)
+
+
 def _cells(product: str, line: Line, now_ns: int) -> dict[str, Text]:
-    front = line.front
+    front, status = line.front, line.status
     metrics: dict[str, float | None] = front.metrics if front else dict.fromkeys(_METRICS)
     iv, pain = metrics["atm_iv"], metrics["max_pain_strike"]
-    status = Text(line.status or "-", state_style(line.status or "-"))
-    if line.status not in (None, "open") and line.reason:
-        status.append(f" {clean(line.reason).plain}", "dim")
+    shut = status is not None and status.status != "open"
+    state = status.status if status else _NOTHING
     return {
         "product": clean(product),
         "price": Text(number(_price(line)), "bold"),
-        "PCR": Text(number(metrics["pcr_oi"], 3)),
-        "max pain": Text("-" if pain is None else f"{pain:,g}"),
+        "expiry": Text(front.expiry if front else _NOTHING),
+        "PCR OI": Text(number(metrics["pcr_oi"])),
+        "max pain": Text(_NOTHING if pain is None else f"{pain:,g}"),
         "straddle": Text(number(metrics["atm_straddle_price"])),
-        "ATM IV": Text("-" if iv is None else f"{iv:.2%}"),
-        "expiry": Text(front.expiry if front else "-"),
-        "age": Text("-" if line.ts_recv is None else age((now_ns - line.ts_recv) / 1e9)),
-        "market": status,
+        "ATM IV": Text(_NOTHING if iv is None else f"{iv:.2%}"),
+        "age": Text(_NOTHING if line.ts is None else _age(line.ts, now_ns)),
+        "market": Text(state, state_style(state)),
+        "since (UTC)": Text(instant(status.since)[:16] if status and shut else ""),
+        "reason": clean(status.reason if status and shut else "").copy(),
     }
 
 
-def _actors(machinery: Machinery) -> Iterator[Text]:
+def _age(ts: int, now_ns: int) -> str:
+    """How old data are; those of another day say when they are from."""
+    seconds = (now_ns - ts) / 1e9
+    return age(seconds) if seconds < _DAY_S else instant(ts)[:16]
+
+
+def _actors(machinery: Machinery) -> tuple[list[Text], list[Text]]:
+    """Those in trouble, and the others."""
+    troubled: list[Text] = []
+    sound: list[Text] = []
     for child in machinery.tree.walk() if machinery.tree is not None else ():
         if not isinstance(child, SupervisorStatistics):
             actor = Text(f"{child.name} ").append(child.state.value, state_style(child.state.value))
             if child.reason:
                 actor.append(f" {clean(child.reason).plain}", "dim")
-            yield actor.append(f" ({child.restarts} restarts)" if child.restarts else "")
+            if child.restarts:
+                actor.append(f" ({child.restarts} restart{'s' if child.restarts > 1 else ''})")
+            (sound if child.state in _SOUND else troubled).append(actor)
+    return troubled, sound
 
 
 def _figures(machinery: Machinery) -> Iterator[Text]:
@@ -215,12 +283,21 @@ def _figures(machinery: Machinery) -> Iterator[Text]:
         yield Text(f"{name} {size(count)}")
 
 
-def _flowing(parts: Iterator[Text], width: int) -> Iterator[Text]:
+def _flowing(parts: Iterable[Text], width: int) -> Iterator[Text]:
     """The parts side by side, on as many lines as they need."""
     line = Text()
     for part in parts:
-        if line and len(line) + len(_GAP) + len(part) > width:
+        if line and len(line) + len(_GAPS[0]) + len(part) > width:
             yield line
             line = Text()
-        line.append(_GAP if line else "").append_text(part)
-    yield line
+        line.append(_GAPS[0] if line else "").append_text(part)
+        line.truncate(width, overflow="ellipsis")
+    if line:
+        yield line
+
+
+def _shortened(path: str, width: int) -> str:
+    """The end of a path, which tells more than its beginning."""
+    if len(path) <= width:
+        return path
+    return f"\u2026{path[len(path) - width + 1 :]}" if width > 1 else ""

@@ -21,6 +21,7 @@ import pytest
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 RECORDED = DATA / "nse_chain_NIFTY_20251205_1301IST.json"
+PRODUCTS = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX", "AAPL", "TSLA", "SPY", "QQQ")
 QUICK = {"DELTASTREAM_SYNTHETIC__TICK_INTERVAL_S": "0.1", "DELTASTREAM_SYNTHETIC__CHAIN_INTERVAL_S": "0.2"}
 
 
@@ -135,18 +136,56 @@ def test_a_replay_at_full_speed_ends_when_it_has_taken_effect(start, deltastream
 @pytest.mark.parametrize(
     ("args", "code", "sentence"),
     [
-        (["--feed", "replay"], 2, "replay.paths: names no file to replay"),
-        (["--replay", "/nowhere/x.json"], 1, "/nowhere/x.json"),
-        (["--speed", "fast"], 2, "replay.speed: expected 'max' or `float`, got 'fast' (flag --speed)"),
+        (["--feed", "replay"], 2, "  replay.paths: names no file to replay (--replay PATH)"),
+        (
+            ["--replay", "/nowhere/x.json"],
+            2,
+            "  replay.paths: /nowhere/x.json: there is no such file or directory",
+        ),
+        (["--speed", "fast"], 2, "  replay.speed: expected 'max' or `float`, got 'fast' (flag --speed)"),
+        (["--data-dir", "/dev/null"], 1, "The data directory /dev/null cannot be used"),
     ],
 )
-def test_a_host_that_cannot_start_says_why(start, args: list[str], code: int, sentence: str):
+def test_a_host_that_cannot_start_says_why(
+    start, own_environment: Path, args: list[str], code: int, sentence: str
+):
     process = start("run", *args)
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == code
-    assert sentence in err
-    assert "Traceback" not in err
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines()[-1].startswith(sentence)
     assert len(err.splitlines()) == code
+    assert not own_environment.exists()
+
+
+def test_every_problem_of_a_replay_is_told_at_once(start, own_environment: Path):
+    process = start("run", "--replay", "x.ds", "--replay", "y.ds", "--speed", "fast")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert [line.split(":")[1].split()[0] for line in err.splitlines()[1:]] == ["expected", "x.ds", "y.ds"]
+
+
+def test_a_replay_of_which_nothing_can_be_used_fails(start, tmp_path: Path):
+    (tmp_path / "text.txt").write_text("hello")
+    process = start("run", "--replay", str(tmp_path / "text.txt"), "--speed", "max")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert err.startswith("Nothing was replayed; 1 of 1 file refused: ")
+    assert "trace" not in out
+
+
+def test_status_is_watched_through_a_pipe(host, start):
+    watch = start("status", "--watch")
+    assert watch.stdout is not None
+    frames = 0
+    while frames < 2:
+        frames += watch.stdout.readline().startswith("DeltaStream ")
+    watch.stdout.close()
+    assert watch.wait(5) == 0
+    again = start("status", "--watch")
+    again.stdout.readline()
+    again.send_signal(signal.SIGINT)
+    _, err = again.communicate(timeout=5)
+    assert (again.returncode, err) == (0, "")
 
 
 def test_the_live_view_in_a_terminal(start, own_environment: Path, monkeypatch: pytest.MonkeyPatch):
@@ -171,7 +210,12 @@ def test_the_live_view_in_a_terminal(start, own_environment: Path, monkeypatch: 
         while data := os.read(ours, 65536):
             seen += data.decode(errors="replace")
     assert process.wait(8) == 0
-    assert seen.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
+    view, _, after = seen.partition("\x1b[?1049l")
+    assert "\x1b[?1049h" in view
+    assert "\x1b[?25h" in view, "the cursor is shown again"
+    assert "running" not in after
+    lines = [line.split() for line in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", after).splitlines()]
+    assert [line[0] for line in lines if line][-9:] == ["product", *sorted(PRODUCTS)]
     os.close(ours)
 
 
