@@ -123,6 +123,8 @@ def _data_directory(path: Path) -> Outcome:
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
             return "fail", f"{path} does not exist and cannot be made", "Choose another with --data-dir."
         return "ok", f"{path}, to be made at the first start", ""
+    if not path.is_dir():
+        return "fail", f"{path} is a file, not a directory", "Choose another with --data-dir."
     try:
         with tempfile.TemporaryFile(dir=path) as probe:
             probe.write(b"\0" * 4096)
@@ -140,7 +142,7 @@ def _host(path: Path) -> Outcome:
     try:
         holder = directory.holder()
     except DeltaStreamError as error:
-        return "fail", str(error), "Correct the rights of the data directory."
+        return "fail", str(error), "Correct the data directory, or choose another with --data-dir."
     if holder is not None:
         return "ok", f"running, process {holder or 'unknown'}", ""
     if directory.exists():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -9,7 +12,7 @@ import click
 from deltastream.cli._options import as_json, configured, load_configuration
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
     from rich.text import Text
     from rich.tree import Tree
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["render", "status"]
 
 _WATCH_S: Final = 1.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command()
@@ -42,25 +46,48 @@ def status(config: str | None, data_dir: str | None, as_json: bool, watch: bool)
 
 
 def _watch(settings: Settings, as_json: bool) -> None:
+    """Show the host every second: on a screen of its own in a terminal, one after the other elsewhere."""
     import trio
     from rich.live import Live
 
     from deltastream.cli._backend import open_backend, run
     from deltastream.cli._output import console, print_json
 
+    out = console()
+
     async def watch() -> None:
         async with open_backend(settings, need_host=True) as backend:
-            if as_json:
+            plain = await backend.call("status")
+            with ExitStack() as screen:
+                live = None
+                if out.is_terminal and not as_json:
+                    live = screen.enter_context(Live(console=out, screen=True, auto_refresh=False))
                 while True:
-                    print_json(await backend.call("status"), indent=False)
+                    if as_json:
+                        print_json(plain, indent=False)
+                    elif live is None:
+                        _write(out, render(plain, settings))
+                    else:
+                        live.update(render(plain, settings), refresh=True)
                     await trio.sleep(_WATCH_S)
-            first = render(await backend.call("status"), settings)
-            with Live(first, console=console(), auto_refresh=False) as live:
-                while True:
-                    await trio.sleep(_WATCH_S)
-                    live.update(render(await backend.call("status"), settings), refresh=True)
+                    plain = await backend.call("status")
 
-    run(watch)
+    async def until_interrupted() -> None:
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(*_SIGNALS) as signals:
+                nursery.start_soon(watch)
+                await signals.__anext__()
+                nursery.cancel_scope.cancel(reason="interrupted")
+
+    run(until_interrupted)
+
+
+def _write(out: Console, frame: Group) -> None:
+    """Write a frame and an empty line at once; a reader that is gone raises BrokenPipeError."""
+    with out.capture() as captured:
+        out.print(frame)
+    sys.stdout.write(captured.get() + "\n")
+    sys.stdout.flush()
 
 
 def render(plain: dict[str, Any], settings: Settings) -> Group:
