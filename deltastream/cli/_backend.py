@@ -83,6 +83,7 @@ async def open_backend(settings: Settings, *, need_host: bool = False) -> AsyncI
         async with client:
             yield client
         return
+    directory.holder()  # says what is wrong with a path that cannot be a data directory
     if not directory.exists():
         raise DataDirectoryError(
             f"No host is running on {directory.path}, and nothing has been stored there."

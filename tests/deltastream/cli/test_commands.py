@@ -71,6 +71,14 @@ def test_without_host_and_data(deltastream, own_environment: Path, args: list[st
     assert not own_environment.exists()
 
 
+@pytest.mark.parametrize("args", [["run"], ["status"], ["bus", "stats"], ["dlq", "list"]])
+def test_a_file_in_place_of_the_data_directory(deltastream, tmp_path: Path, args: list[str]):
+    (tmp_path / "file").write_text("")
+    told = deltastream.refusal(*args, "--data-dir", str(tmp_path / "file"))
+    assert told.startswith(f"The data directory {tmp_path / 'file'} cannot be used: ")
+    assert "is a file, not a directory" in told
+
+
 @pytest.mark.parametrize("args", [["bus", "tail", "--follow"], ["record", "x"], ["status", "--watch"]])
 def test_what_needs_a_running_host(deltastream, filled: Path, args: list[str]):
     assert deltastream.refusal(*args) == f"No host is running on {filled}."
