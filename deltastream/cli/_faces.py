@@ -184,7 +184,7 @@ class _Terminal:
             self._console.print(table(self._board, self._clock.now_ns(), self._console.width))
         if self._host is not None and self._host.replayed is not None and not self._host.replayed.nothing:
             self._console.print()
-            self._console.print(clean(str(self._host.replayed)), soft_wrap=True)
+            self._console.print(clean(str(self._host.replayed)))
 
     def close(self) -> None:
         self._leave_screen()
