@@ -6,7 +6,8 @@ the enriched topics and reads the stamp once the enriched chain has been committ
 that the store's transaction has committed.
 
     python benches/pipeline.py              unloaded, then 600 chains/s for 60 s, then the tutorial's design
-    python benches/pipeline.py --ladder     the highest rate that holds, besides
+    python benches/pipeline.py --ladder     besides, the highest rate that holds 2 ms (p50) and 15 ms
+                                            (p99), and the highest that is sustained at all
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TUTORIAL = Path(__file__).parent / "tutorial" / "run.py"
 WARM_UP_S = 2.0
 LADDER = (300, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000)
 SMALL_STRIKES = 21
-SMALL_RATE = 2500.0
+SMALL_RATE = 2000.0
 QUOTES = ("call_bid", "call_ask", "put_bid", "put_ask")
 
 
@@ -139,9 +140,9 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Every chain that was accepted was enriched and stored, at the rate asked for."""
+        """Every chain was enriched and stored, at the rate asked for, and no backlog grew."""
         whole = self.accepted == self.enriched == self.stored and self.lost == self.dead == 0
-        return whole and self.accepted >= 0.985 * self.rate * self.seconds
+        return whole and self.accepted >= 0.985 * self.rate * self.seconds and self.drain_s < 1.0
 
     @property
     def holds(self) -> bool:
@@ -295,7 +296,7 @@ def rows(results: Sequence[tuple[str, Result]]) -> list[tuple[str, ...]]:
             f"{r.stored_p50 * 1e3:.2f} / {r.stored_p99 * 1e3:.2f} ms",
             f"{r.cores:.2f}",
             milliseconds(r.lag_p99),
-            "holds" if r.holds else "nothing dropped" if r.complete else "INCOMPLETE",
+            "holds" if r.holds else "sustained" if r.complete else "NOT SUSTAINED",
         )
         for name, r in results
     ]
