@@ -11,6 +11,7 @@ Then measures each method from its call to the Python objects, warm, in the defa
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import sqlite3
 import sys
@@ -265,6 +266,7 @@ async def measure(path: Path, seconds: int, samples: int) -> tuple[Rows, list[st
     """A row per read with its percentiles, and the names of those that miss the aim."""
     rows: Rows = []
     missed = []
+    gc.freeze()  # as `deltastream run` does
     async with SqliteRepository(path, StoreSettings(), Seams.system()) as store:
         for name, (aimed, call) in reads(store, seconds).items():
             found = await timed(call, samples)
