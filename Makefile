@@ -40,10 +40,10 @@ test-rust: setup
 	cargo test --workspace --locked
 
 test-slow: setup ## kills, the installed wheel, thousands of cases: up to 15 minutes
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -o faulthandler_timeout=300
 
 soak: setup ## what needs longer than a coffee
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak -o faulthandler_timeout=3600
 
 lint: lint-python lint-rust ## formatting, style, types and the extension's stub, Python and Rust
 
