@@ -46,7 +46,15 @@ class Retention:
         self._losses: dict[tuple[str, str], int] = {}
 
     async def enforce(self) -> None:
-        """Bring the journal within its age and size. Cancellation: between two steps."""
+        """Bring the journal within its age and size; log what is lost. Cancellation: between two steps."""
+        try:
+            await self._enforce()
+        finally:
+            for (group, topic), lost in self._losses.items():
+                _log.error("messages_lost", group=group, topic=topic, lost=lost, reason="the journal is full")
+            self._losses.clear()
+
+    async def _enforce(self) -> None:
         await self._trim_old()
         used, pages, page_size = await self._measure()
         while used > self._limit and (step := self._oldest()) is not None:
@@ -56,9 +64,6 @@ class Retention:
             await self._core.writer.submit(Request(rank=self._rank, operation=_vacuum))
             used, pages, page_size = await self._measure()
         await self._trim_dead()
-        for (group, topic), lost in self._losses.items():
-            _log.error("messages_lost", group=group, topic=topic, lost=lost, reason="the journal is full")
-        self._losses.clear()
 
     @property
     def _rank(self) -> int:

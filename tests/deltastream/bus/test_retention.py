@@ -85,25 +85,24 @@ async def test_unacknowledged_goes_with_a_word(opened, chain, autojump_clock):
             await fill(bus, chain, 1000, start=10)
             await trio.sleep(1)
             topic = (await topics_of(bus))["a"]
-            group = (await groups_of(bus))["g", "a"]
-            lost = topic.first_seq - 1 - 3
             assert topic.first_seq > 400
-            assert group.lost == lost
-            await consumer.ack(held)
-            [after] = await consumer.batch(1)
-            assert after.position.seq == topic.first_seq
-            await consumer.ack([after])
+            lost = (await groups_of(bus))["g", "a"].lost
+            assert lost == topic.first_seq - 1 - 3
             gap = (await follower.batch())[0]
             assert gap == Gap("a", topic.epoch, 1, topic.first_seq - 1, "trimmed")
             assert [r.position.seq for r in await follower.batch(1)] == [topic.first_seq]
-        reported = [line for line in lines if line["event"] == "messages_lost"]
-        assert sum(line["lost"] for line in reported) == lost
+            await consumer.ack(held)  # commits take room, so from here on more may go
+            [after] = await consumer.batch(1)
+            assert after.position.seq >= topic.first_seq
+            await consumer.ack([after])
+        async with opened() as bus:
+            group = (await groups_of(bus))["g", "a"]
+            reported = [line for line in lines if line["event"] == "messages_lost"]
+            assert group.lost >= sum(line["lost"] for line in reported) >= lost
+            assert group.acked >= after.position.seq
         assert {(line["group"], line["topic"], line["log_level"]) for line in reported} == {
             ("g", "a", "error")
         }
-        async with opened() as bus:
-            group = (await groups_of(bus))["g", "a"]
-            assert (group.lost, group.acked) == (lost, topic.first_seq)
 
 
 async def test_a_group_of_which_nobody_is_there_holds_messages_by_age(opened, tick, autojump_clock):
