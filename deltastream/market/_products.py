@@ -61,7 +61,7 @@ def _product(symbol: str, facts: dict[str, object], venue: dict[str, str]) -> Pr
         symbol=symbol,
         name=str(facts["name"]),
         kind=str(facts["kind"]),
-        roots=tuple(facts["roots"]),  # type: ignore[arg-type]
+        roots=tuple(facts["roots"]),  # type: ignore[arg-type]  # untyped TOML
         exchange=str(facts["venue"]),
         calendar=venue["calendar"],
         tz=calendar(venue["calendar"]).tz,

@@ -88,7 +88,7 @@ def test_followers_end_with_ctrl_c_and_recordings_replay(host, start, own_enviro
     record.send_signal(signal.SIGINT)
     out, err = record.communicate(timeout=5)
     assert (record.returncode, out) == (0, "")
-    recorded = int(re.search(r"^([\d,]+) messages in ", err, re.MULTILINE)[1].replace(",", ""))  # type: ignore[index]
+    recorded = int(re.search(r"^([\d,]+) messages in ", err, re.MULTILINE)[1].replace(",", ""))  # type: ignore[index]  # no match fails the test
     assert recorded > 10
 
     again = start("run", "--replay", str(file), "--speed", "max", "--data-dir", str(tmp_path / "again"))
@@ -261,7 +261,7 @@ cli(["run"])
         wait_for((own_environment / "control.sock").exists)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
-        wait_for(lambda: "interrupted" in process.stdout.readline())  # type: ignore[union-attr]
+        wait_for(lambda: "interrupted" in process.stdout.readline())  # type: ignore[union-attr]  # a pipe
         start_of_end = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.wait(5) == 130

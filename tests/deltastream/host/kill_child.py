@@ -79,7 +79,7 @@ async def main(data_dir: str, seed: int, mode: str) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(host.run)
         if host.drain:
-            while not await caught_up(host.bus):  # noqa: ASYNC110
+            while not await caught_up(host.bus):  # noqa: ASYNC110  a lag has no event
                 await trio.sleep(0.02)
             host.request_stop("drained")
 

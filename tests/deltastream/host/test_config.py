@@ -206,7 +206,7 @@ def _toml_literal(value: object) -> str:
         return "[" + ", ".join(map(_toml_literal, value)) + "]"
     if isinstance(value, float | int):
         return repr(value)
-    return value.isoformat()  # type: ignore[attr-defined]
+    return value.isoformat()  # type: ignore[attr-defined]  # dates only
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
