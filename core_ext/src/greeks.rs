@@ -11,7 +11,7 @@
 //! | vega | `∂V/∂σ / 100` | per volatility point (0.01) |
 //! | rho | `∂V/∂r / 100` | per 1 % of rate |
 use crate::black::{Expiry, is_level, log_moneyness, normalised_vega};
-use crate::normal::mills;
+use crate::normal_old::mills;
 
 const DAYS_PER_YEAR: f64 = 365.0;
 const PER_CENT: f64 = 0.01;
@@ -133,7 +133,7 @@ pub fn greeks_strikes(market: &Market, strikes: &[f64], sigmas: &[f64], calls: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::black::prices;
+    use crate::black::old::prices;
     use crate::testing::repeatable;
     use proptest::prelude::*;
 

@@ -8,14 +8,17 @@
 #![cfg_attr(test, allow(clippy::float_cmp))]
 
 pub mod bars;
+pub mod batch;
 pub mod black;
 pub mod chain;
 pub mod errors;
 pub mod greeks;
 pub mod iv;
+pub mod level;
 pub mod math;
 pub mod max_pain;
 pub mod normal;
+mod normal_old;
 mod py;
 #[cfg(test)]
 mod testing;

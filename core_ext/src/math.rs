@@ -2,7 +2,8 @@
 //!
 //! The system's `libm` rounds differently from machine to machine, and a fused multiply-add rounds differently
 //! from a product and a sum. These functions use addition, multiplication, division and bit patterns alone, in
-//! a written order, so that every machine publishes the same bits. Arguments outside a domain give NaN, as in C.
+//! a written order, so that every machine publishes the same bits. They have no branches, only selections, so that
+//! a loop over them becomes vector instructions. Arguments outside a domain give NaN, as in C.
 //!
 //! Each is within one unit in the last place of the correctly rounded value (`tests/core_ext/golden/`).
 
@@ -10,11 +11,10 @@
 const LN2_HI: f64 = 0.6931471803691238;
 /// The rest of the natural logarithm of 2.
 const LN2_LO: f64 = 1.9082149292705877e-10;
-/// Adding and subtracting this rounds to an integer (to even on a tie) in the default rounding mode.
+/// Adding this rounds to an integer (to even on a tie) and leaves the integer in the low bits.
 const ROUND: f64 = 6755399441055744.0;
-/// Below this the result of `exp` is zero, above the other it is infinite.
-const EXP_UNDERFLOW: f64 = -745.1332191019412;
-const EXP_OVERFLOW: f64 = 709.782712893384;
+/// `2^52` with an integer below `2^52` in its low bits is the sum of the two.
+const TWO_52: u64 = 0x4330_0000_0000_0000;
 
 /// Chebyshev interpolation of `(exp(r) - 1 - r) / r²` on `|r| <= ln(2)/2`; error of `exp` below 1.7e-17.
 const EXP_TAIL: [f64; 10] = [
@@ -41,179 +41,148 @@ const LN_TAIL: [f64; 7] = [
     0.14616449685043406,
 ];
 
+/// `if condition { a } else { b }`, said so that both are computed.
+#[inline(always)]
+pub(crate) fn select(condition: bool, a: f64, b: f64) -> f64 {
+    if condition { a } else { b }
+}
+
 /// Value of the polynomial with coefficients `c`, lowest power first, by Horner's rule.
-#[inline]
+#[inline(always)]
 pub(crate) fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
     let mut sum = c[N - 1];
-    for &a in c[..N - 1].iter().rev() {
-        sum = sum * x + a;
+    for i in (0..N - 1).rev() {
+        sum = sum * x + c[i];
     }
     sum
 }
 
-/// `y · 2^k` for `-2044 <= k <= 2046`, rounded once.
-#[inline]
-fn scale(y: f64, k: i64) -> f64 {
-    let half = k >> 1;
-    y * power_of_two(half) * power_of_two(k - half)
-}
-
-/// `2^k` for `-1022 <= k <= 1023`.
-#[inline]
-fn power_of_two(k: i64) -> f64 {
-    f64::from_bits(((1023 + k) as u64) << 52)
-}
-
-/// Splits `x` into `k ln 2 + r`, `|r| <= ln(2)/2`; gives `k` and `exp(r) - 1`.
-#[inline]
-fn reduced_exp_m1(x: f64) -> (i64, f64) {
-    let k = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
-    let hi = x - k * LN2_HI;
-    let lo = k * LN2_LO;
-    let r = hi - lo;
-    (k as i64, hi + (r * r * polynomial(&EXP_TAIL, r) - lo))
+/// `2^k` for `-1022 <= k <= 1023`, from `k + 1023`.
+#[inline(always)]
+fn power_of_two(biased: u64) -> f64 {
+    f64::from_bits(biased << 52)
 }
 
 /// Exponential function.
 #[must_use]
+#[inline(always)]
 pub fn exp(x: f64) -> f64 {
-    if x.is_nan() {
-        return x;
-    }
-    if x > EXP_OVERFLOW {
-        return f64::INFINITY;
-    }
-    if x < EXP_UNDERFLOW {
-        return 0.0;
-    }
-    let (k, e) = reduced_exp_m1(x);
-    scale(1.0 + e, k)
+    // Far beyond these ends the result is 0 or infinite anyway; NaN stays.
+    let x = select(x > 710.0, 710.0, x);
+    let x = select(x < -746.0, -746.0, x);
+    let rounded = x * std::f64::consts::LOG2_E + ROUND;
+    let k = rounded - ROUND;
+    let hi = x - k * LN2_HI;
+    let lo = k * LN2_LO;
+    let r = hi - lo;
+    let tail = polynomial(&EXP_TAIL, r);
+    let y = 1.0 + (hi + (r * r * tail - lo));
+    // 2^k in two factors, each a normal number: the second product rounds once.
+    let biased = rounded.to_bits().wrapping_sub(ROUND.to_bits() - 2046);
+    let half = biased >> 1;
+    y * power_of_two(half) * power_of_two(biased.wrapping_sub(half))
 }
 
-/// `exp(x) - 1` without cancellation near zero.
-#[must_use]
-pub fn exp_m1(x: f64) -> f64 {
-    if x.is_nan() || x == 0.0 {
-        return x;
-    }
-    if x > EXP_OVERFLOW {
-        return f64::INFINITY;
-    }
-    if x < -40.0 {
-        return -1.0;
-    }
-    let (k, e) = reduced_exp_m1(x);
-    if k == 0 {
-        e
-    } else if k > 56 {
-        scale(1.0 + e, k)
-    } else {
-        power_of_two(k) * ((1.0 - power_of_two(-k)) + e)
-    }
+/// Writes a positive normal `x` as `2^k (1 + f)` with `1 + f` between `√½` and `√2`; gives `k` and `1 + f`.
+#[inline(always)]
+fn mantissa(x: f64) -> (f64, f64) {
+    const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
+    const ONE: u64 = 0x3ff0_0000_0000_0000;
+    const FRACTION: u64 = 0x000f_ffff_ffff_ffff;
+    let shifted = x.to_bits().wrapping_add(ONE - SQRT_HALF);
+    let k = f64::from_bits((shifted >> 52) | TWO_52) - (4503599627370496.0 + 1023.0);
+    (k, f64::from_bits((shifted & FRACTION).wrapping_add(SQRT_HALF)))
 }
 
-/// Natural logarithm.
-#[must_use]
-pub fn ln(x: f64) -> f64 {
-    if !(x > 0.0 && x < f64::INFINITY) {
-        return ln_special(x);
-    }
-    if x < f64::MIN_POSITIVE {
-        let (k, f) = mantissa(x * power_of_two(54));
-        return assemble_ln(k - 54, f, 0.0);
-    }
-    let (k, f) = mantissa(x);
-    assemble_ln(k, f, 0.0)
-}
-
-/// `ln(1 + x)` without cancellation near zero.
-#[must_use]
-pub fn ln_1p(x: f64) -> f64 {
-    if !(x > -1.0 && x < f64::INFINITY) {
-        return ln_special(1.0 + x);
-    }
-    if x > -0.29 && x < 0.41 {
-        return assemble_ln(0, x, 0.0);
-    }
-    let u = 1.0 + x;
-    // What the sum lost, relative to it: 1 + x = u (1 + c).
-    let c = if x >= 1.0 { 1.0 - (u - x) } else { x - (u - 1.0) } / u;
-    let (k, f) = mantissa(u);
-    assemble_ln(k, f, c)
-}
-
-/// The logarithm where it is not a finite number.
-fn ln_special(x: f64) -> f64 {
-    if x == 0.0 {
-        f64::NEG_INFINITY
-    } else if x > 0.0 {
-        x
-    } else {
-        f64::NAN
-    }
-}
-
-/// Writes a positive normal `x` as `2^k (1 + f)` with `1 + f` between `√½` and `√2`.
-#[inline]
-fn mantissa(x: f64) -> (i64, f64) {
-    const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
-    const EXPONENT: u64 = 0xfff0_0000_0000_0000;
-    let offset = x.to_bits().wrapping_sub(SQRT_HALF_BITS);
-    let k = offset.cast_signed() >> 52;
-    let m = f64::from_bits(x.to_bits().wrapping_sub(offset & EXPONENT));
-    (k, m - 1.0)
-}
-
-/// `k ln 2 + ln(1 + f) + c` for small `c`, by `ln(1 + f) = 2 atanh(f / (2 + f))`.
-#[inline]
-fn assemble_ln(k: i64, f: f64, c: f64) -> f64 {
-    let k = k as f64;
+/// `k ln 2 + ln(1 + f)`, by `ln(1 + f) = 2 atanh(f / (2 + f))`.
+#[inline(always)]
+fn assemble_ln(k: f64, f: f64) -> f64 {
     let s = f / (2.0 + f);
     let z = s * s;
     let tail = z * polynomial(&LN_TAIL, z);
     let half_square = 0.5 * f * f;
     // 2 s = f - s f and s f = f²/2 - s f²/2: the large terms are exact or last.
-    k * LN2_HI - ((half_square - (s * (half_square + tail) + (k * LN2_LO + c))) - f)
+    k * LN2_HI - ((half_square - (s * (half_square + tail) + k * LN2_LO)) - f)
+}
+
+/// Natural logarithm.
+#[must_use]
+#[inline(always)]
+pub fn ln(x: f64) -> f64 {
+    const TWO_54: f64 = 18014398509481984.0;
+    let subnormal = x < f64::MIN_POSITIVE;
+    let (k, m) = mantissa(select(subnormal, x * TWO_54, x));
+    let value = assemble_ln(k - select(subnormal, 54.0, 0.0), m - 1.0);
+    let special = select(x == 0.0, f64::NEG_INFINITY, select(x > 0.0, x, f64::NAN));
+    select(x > 0.0 && x < f64::INFINITY, value, special)
+}
+
+/// `ln(a/b)` of positive finite numbers, with relative accuracy also where they are close to each other.
+///
+/// Meaningless where one is not positive and finite.
+#[must_use]
+#[inline(always)]
+pub fn ln_ratio(a: f64, b: f64) -> f64 {
+    const HUGE: f64 = 3.2733906078961419e150; // 2^500
+    const TINY: f64 = 3.0549363634996047e-151; // 2^-500
+    let scale = |x: f64| {
+        let factor = select(x > HUGE, TINY, select(x < TINY, HUGE, 1.0));
+        (x * factor, select(x > HUGE, 500.0, select(x < TINY, -500.0, 0.0)))
+    };
+    let ((a, up), (b, down)) = (scale(a), scale(b));
+    let (k, m) = mantissa(a / b);
+    // Between √½ and √2 the difference is exact, and the quotient rounds once.
+    let f = select(k == 0.0, (a - b) / b, m - 1.0);
+    assemble_ln(k + (up - down), f)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{repeatable, worst_ulps};
+    use crate::testing::{elementary, repeatable, ulp, worst_ulps};
     use proptest::prelude::*;
 
     #[test]
     fn golden_values_within_one_unit() {
-        for (name, function) in
-            [("exp", exp as fn(f64) -> f64), ("exp_m1", exp_m1), ("ln", ln), ("ln_1p", ln_1p)]
-        {
+        for (name, function) in [("exp", exp as fn(f64) -> f64), ("ln", ln)] {
             let worst = worst_ulps(name, function);
             assert!(worst <= 1.0, "{name}: {worst} ulp");
         }
     }
 
     #[test]
+    fn golden_ratios_within_one_unit_and_a_half() {
+        for (x, value) in elementary("ln") {
+            for scale in [1.0, 0.125, 2f64.powi(40), 2f64.powi(-300), 2f64.powi(600)] {
+                let scaled = x * scale;
+                if scaled.is_normal() && scaled / scale == x {
+                    let error = (ln_ratio(scaled, scale) - value).abs() / ulp(value);
+                    assert!(error <= 1.5, "ln({scaled}/{scale}): {error} ulp");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn ends_of_the_domains() {
         assert_eq!(exp(f64::INFINITY), f64::INFINITY);
+        assert_eq!(exp(f64::NEG_INFINITY), 0.0);
         assert_eq!(exp(709.79), f64::INFINITY);
         assert!(exp(709.78).is_finite());
         assert_eq!(exp(-746.0), 0.0);
         assert_eq!(exp(-745.0), f64::from_bits(1));
         assert_eq!(exp(0.0), 1.0);
-        assert_eq!(exp_m1(-0.0).to_bits(), (-0.0f64).to_bits());
-        assert_eq!(exp_m1(f64::NEG_INFINITY), -1.0);
-        assert_eq!(exp_m1(1e-300), 1e-300);
         assert_eq!(ln(0.0), f64::NEG_INFINITY);
+        assert_eq!(ln(-0.0), f64::NEG_INFINITY);
         assert_eq!(ln(f64::INFINITY), f64::INFINITY);
         assert_eq!(ln(1.0), 0.0);
         assert!(ln(-1.0).is_nan());
-        assert_eq!(ln_1p(-1.0), f64::NEG_INFINITY);
-        assert_eq!(ln_1p(1e-300), 1e-300);
-        assert!(ln_1p(-1.5).is_nan());
-        for function in [exp, exp_m1, ln, ln_1p] {
-            assert!(function(f64::NAN).is_nan());
-        }
+        assert!(exp(f64::NAN).is_nan() && ln(f64::NAN).is_nan());
         assert!((ln(f64::from_bits(1)) + 744.4400719213812).abs() < 2e-13);
+        assert_eq!(ln_ratio(7.5, 7.5), 0.0);
+        assert!((ln_ratio(f64::MAX, f64::from_bits(1)) - 1454.2227848147652).abs() < 1e-12);
+        assert!((ln_ratio(f64::from_bits(1), f64::MAX) + 1454.2227848147652).abs() < 1e-12);
+        assert_eq!(ln_ratio(1.0f64.next_up(), 1.0), f64::EPSILON);
     }
 
     proptest! {
@@ -225,8 +194,9 @@ mod tests {
         }
 
         #[test]
-        fn small_forms_agree_with_each_other(x in -0.9..10.0f64) {
-            prop_assert!((exp_m1(ln_1p(x)) - x).abs() <= 6e-16 * (1.0 + x.abs()));
+        fn ratio_is_antisymmetric(a in 1e-3..1e3f64, m in -3.0..3.0f64) {
+            let l = ln_ratio(a, a * exp(m));
+            prop_assert!((l + ln_ratio(a * exp(m), a)).abs() <= 7e-16 * l.abs());
         }
 
         #[test]

@@ -1,152 +1,97 @@
-//! The normal distribution: density, distribution function, its inverse, and Mills' ratio.
+//! The normal distribution: density, distribution function, its inverse, Mills' ratio and the first moment.
 //!
 //! Tails have relative accuracy: everything is a density times [`mills`], which neither overflows nor cancels.
-//! Rational approximations: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp.
-//! 23 (1969), and M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
+//!
+//! Mills' ratio is `M(z) = (1 - Φ(z)) / φ(z) = 1 / (z + r(z))`, and the remainder `r`, which falls from `√(2/π)` like
+//! `1/z`, is one rational function for all `z >= 0`. Written so, `M` and the first moment
+//! `G(z) = ∫ u exp(-zu - u²/2) du = 1 - z M(z)` over `u > 0` both come without cancellation.
+//! The inverse is M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
 //! Statistics 37 (1988).
 //!
 //! Against correctly rounded values (`tests/core_ext/golden/`) the largest errors seen, in units in the last place:
-//! `erfc` 3, `erfcx` 3, `mills` 4, `cdf` 3, `pdf` 2, `inverse_cdf` 4.
-use crate::math::{exp, ln, polynomial};
+//! `mills` 2, `first_moment` 6, `cdf` 3, `pdf` 2, `inverse_cdf` 4.
+use crate::math::{exp, ln, polynomial, select};
 
-/// `√(2π)`.
-pub const SQRT_TWO_PI: f64 = 2.5066282746310007;
 /// `1 / √(2π)`, the density at zero.
 pub const INV_SQRT_TWO_PI: f64 = 0.3989422804014327;
-/// `√(π/2)`, Mills' ratio at zero.
-const SQRT_HALF_PI: f64 = 1.2533141373155003;
-const INV_SQRT_PI: f64 = 0.5641895835477563;
 
-/// Cody: `erf(x) / x` in `x²` for `|x| <= 0.46875`.
-const ERF_P: [f64; 5] = [
-    3.20937758913846947e03,
-    3.77485237685302021e02,
-    1.13864154151050156e02,
-    3.16112374387056560e00,
-    1.85777706184603153e-1,
-];
-const ERF_Q: [f64; 5] =
-    [2.84423683343917062e03, 1.28261652607737228e03, 2.44024637934444173e02, 2.36012909523441209e01, 1.0];
-/// Cody: `exp(x²) erfc(x)` in `x` for `0.46875 <= x <= 4`.
-const ERFCX_P: [f64; 9] = [
-    1.23033935479799725e03,
-    2.05107837782607147e03,
-    1.71204761263407058e03,
-    8.81952221241769090e02,
-    2.98635138197400131e02,
-    6.61191906371416295e01,
-    8.88314979438837594e00,
-    5.64188496988670089e-1,
-    2.15311535474403846e-8,
-];
-const ERFCX_Q: [f64; 9] = [
-    1.23033935480374942e03,
-    3.43936767414372164e03,
-    4.36261909014324716e03,
-    3.29079923573345963e03,
-    1.62138957456669019e03,
-    5.37181101862009858e02,
-    1.17693950891312499e02,
-    1.57449261107098347e01,
+/// Numerator of `r(z)`: minimax in relative error for `z >= 0`, found by iterated weighted least squares at 50 digits;
+/// error of the rational function 3e-17.
+const REMAINDER_P: [f64; 11] = [
+    4315710.463984106,
+    6216839.789987741,
+    4520465.544231718,
+    2141680.458331742,
+    724537.212050116,
+    181892.20543076083,
+    34252.0233086119,
+    4782.979619358539,
+    476.1478214229299,
+    30.792831693063157,
     1.0,
 ];
-/// Cody: the remainder of `x √π exp(x²) erfc(x)` in `1/x²` for `x >= 4`.
-const FAR_P: [f64; 6] = [
-    6.58749161529837803e-4,
-    1.60837851487422766e-2,
-    1.25781726111229246e-1,
-    3.60344899949804439e-1,
-    3.05326634961232344e-1,
-    1.63153871373020978e-2,
-];
-const FAR_Q: [f64; 6] = [
-    2.33520497626869185e-3,
-    6.05183413124413191e-2,
-    5.27905102951428412e-1,
-    1.87295284992346725e00,
-    2.56852019228982242e00,
+/// Denominator of `r(z)`.
+const REMAINDER_Q: [f64; 12] = [
+    5408940.937071717,
+    10255044.878569616,
+    9597045.84042497,
+    5783608.7181335455,
+    2478060.4274444226,
+    790226.3675576244,
+    191273.40776923983,
+    35198.318950183,
+    4844.565282755432,
+    478.1478214228843,
+    30.792831693063224,
     1.0,
 ];
 
-/// Error function for `|x| <= 0.46875`.
-#[inline]
-fn erf_small(x: f64) -> f64 {
-    let z = x * x;
-    x * (polynomial(&ERF_P, z) / polynomial(&ERF_Q, z))
+/// Numerator and denominator of `r(z)`, `z >= 0`; beyond 1e20, where `M = 1/z` to the last bit, those of 1e20.
+#[inline(always)]
+fn remainder(z: f64) -> (f64, f64, f64) {
+    let z = select(z > 1e20, 1e20, z);
+    let (p, q) = (polynomial(&REMAINDER_P, z), polynomial(&REMAINDER_Q, z));
+    (p, q, z * q + p)
 }
 
-/// Scaled complementary error function for `x >= 0.46875`.
-#[inline]
-fn erfcx_large(x: f64) -> f64 {
-    if x <= 4.0 {
-        return polynomial(&ERFCX_P, x) / polynomial(&ERFCX_Q, x);
-    }
-    let z = 1.0 / (x * x);
-    (INV_SQRT_PI - z * (polynomial(&FAR_P, z) / polynomial(&FAR_Q, z))) / x
-}
-
-/// `exp(-x²)` with relative accuracy: the square is split so that its rounding does not enter the exponent.
-fn exp_minus_square(x: f64) -> f64 {
-    let head = f64::from_bits(x.to_bits() & 0xffff_ffff_f800_0000);
-    exp(-(head * head)) * exp(-((x - head) * (x + head)))
-}
-
-/// Scaled complementary error function `exp(x²) erfc(x)`; infinite below about -26.6.
+/// Mills' ratio `(1 - Φ(z)) / φ(z)` for `z >= 0`; beyond 1e20 its value there.
 #[must_use]
-pub fn erfcx(x: f64) -> f64 {
-    if x >= 0.46875 {
-        erfcx_large(x)
-    } else if x >= -0.46875 {
-        exp(x * x) * (1.0 - erf_small(x))
-    } else if x < -26.7 {
-        f64::INFINITY
-    } else {
-        2.0 / exp_minus_square(x) - erfcx_large(-x)
-    }
-}
-
-/// Complementary error function `erfc(x) = 2/√π ∫_x^∞ exp(-u²) du`.
-#[must_use]
-pub fn erfc(x: f64) -> f64 {
-    if x.abs() <= 0.46875 {
-        1.0 - erf_small(x)
-    } else if x > 27.3 {
-        0.0
-    } else if x > 0.0 {
-        exp_minus_square(x) * erfcx_large(x)
-    } else if x < -6.0 {
-        2.0
-    } else {
-        2.0 - exp_minus_square(x) * erfcx_large(-x)
-    }
-}
-
-/// Mills' ratio `(1 - Φ(z)) / φ(z)` for any `z`; 1/z for large `z`, infinite below about -37.6.
-#[must_use]
-#[inline]
+#[inline(always)]
 pub fn mills(z: f64) -> f64 {
-    SQRT_HALF_PI * erfcx(z * std::f64::consts::FRAC_1_SQRT_2)
+    let (_, q, sum) = remainder(z);
+    q / sum
+}
+
+/// `G(z) = 1 - z M(z)` for `z >= 0`: the first moment, between `1/(z² + 3)` and 1; beyond 1e20 its value there.
+#[must_use]
+#[inline(always)]
+pub fn first_moment(z: f64) -> f64 {
+    let (p, _, sum) = remainder(z);
+    p / sum
+}
+
+/// `exp(-z²/2)` with relative accuracy: the square is split so that its rounding does not enter the exponent.
+#[inline(always)]
+fn gauss(z: f64) -> f64 {
+    // Far out the result is 0, and the split would overflow.
+    let z = select(z > 1e3, 1e3, select(z < -1e3, -1e3, z));
+    let head = f64::from_bits(z.to_bits() & 0xffff_ffff_f800_0000);
+    exp(-0.5 * (head * head)) * exp(-0.5 * ((z - head) * (z + head)))
 }
 
 /// Standard normal density `φ(z)`.
 #[must_use]
+#[inline(always)]
 pub fn pdf(z: f64) -> f64 {
-    if z.abs() > 39.0 {
-        return 0.0;
-    }
-    let head = f64::from_bits(z.to_bits() & 0xffff_ffff_f800_0000);
-    INV_SQRT_TWO_PI * (exp(-0.5 * (head * head)) * exp(-0.5 * ((z - head) * (z + head))))
+    INV_SQRT_TWO_PI * gauss(z)
 }
 
 /// Standard normal distribution function `Φ(z)`.
 #[must_use]
+#[inline(always)]
 pub fn cdf(z: f64) -> f64 {
-    if z <= 0.0 { lower_tail(z) } else { 1.0 - lower_tail(-z) }
-}
-
-/// `Φ(z)` for `z <= 0`; NaN stays NaN.
-fn lower_tail(z: f64) -> f64 {
-    if z < -39.0 { 0.0 } else { pdf(z) * mills(-z) }
+    let tail = pdf(z) * mills(z.abs());
+    select(z > 0.0, 1.0 - tail, tail)
 }
 
 const CENTRE_P: [f64; 8] = [
@@ -234,32 +179,34 @@ pub fn inverse_cdf(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{repeatable, worst_ulps};
+    use crate::testing::{elementary, repeatable, ulp, worst_ulps};
     use proptest::prelude::*;
 
     #[test]
     fn golden_values_within_the_documented_error() {
-        for (name, function, limit) in [
-            ("erfc", erfc as fn(f64) -> f64, 3.0),
-            ("erfcx", erfcx, 3.0),
-            ("mills", mills, 4.0),
-            ("cdf", cdf, 3.0),
-            ("pdf", pdf, 2.0),
-            ("inverse_cdf", inverse_cdf, 4.0),
-        ] {
+        for (name, function, limit) in
+            [("cdf", cdf as fn(f64) -> f64, 3.0), ("pdf", pdf, 2.0), ("inverse_cdf", inverse_cdf, 4.0)]
+        {
             let worst = worst_ulps(name, function);
             assert!(worst <= limit, "{name}: {worst} ulp");
+        }
+        for (name, function, limit) in
+            [("mills", mills as fn(f64) -> f64, 2.0), ("first_moment", first_moment, 6.0)]
+        {
+            for (z, value) in elementary(name) {
+                let error = (function(z) - value).abs() / ulp(value);
+                assert!(z < 0.0 || error <= limit, "{name}({z}): {error} ulp");
+            }
         }
     }
 
     #[test]
     fn ends_of_the_domains() {
-        for function in [erfc, erfcx, mills, pdf, cdf, inverse_cdf] {
+        for function in [mills, first_moment, pdf, cdf, inverse_cdf] {
             assert!(function(f64::NAN).is_nan());
         }
-        assert_eq!((erfc(f64::INFINITY), erfc(f64::NEG_INFINITY)), (0.0, 2.0));
-        assert_eq!((erfcx(f64::INFINITY), erfcx(f64::NEG_INFINITY)), (0.0, f64::INFINITY));
-        assert_eq!((mills(f64::INFINITY), mills(f64::NEG_INFINITY)), (0.0, f64::INFINITY));
+        assert_eq!((mills(1e20), mills(f64::INFINITY)), (1e-20, 1e-20));
+        assert_eq!(first_moment(0.0), 1.0 - 0.0 * mills(0.0));
         assert_eq!((pdf(f64::INFINITY), pdf(f64::NEG_INFINITY)), (0.0, 0.0));
         assert_eq!((cdf(f64::INFINITY), cdf(f64::NEG_INFINITY)), (1.0, 0.0));
         assert_eq!((inverse_cdf(1.0), inverse_cdf(0.0)), (f64::INFINITY, f64::NEG_INFINITY));
@@ -281,8 +228,10 @@ mod tests {
         }
 
         #[test]
-        fn mills_decreases(z in -5.0..30.0f64) {
+        fn mills_and_moment_decrease(z in 0.0..30.0f64) {
             prop_assert!(mills(z + 1e-9) < mills(z));
+            prop_assert!(first_moment(z + 1e-9) < first_moment(z));
+            prop_assert!((first_moment(z) + z * mills(z) - 1.0).abs() <= 5e-16);
         }
     }
 }

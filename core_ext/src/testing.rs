@@ -29,7 +29,7 @@ pub(crate) fn worst_ulps(function: &str, computed: impl Fn(f64) -> f64) -> f64 {
         .fold(0.0, f64::max)
 }
 
-fn ulp(value: f64) -> f64 {
+pub(crate) fn ulp(value: f64) -> f64 {
     let magnitude = value.abs();
     magnitude.next_up() - magnitude
 }

@@ -8,6 +8,7 @@ import csv
 import math
 import random
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import mpmath as mp
@@ -75,7 +76,58 @@ def elementary() -> Iterator[tuple[str, float, float]]:
     }
     for name, (function, arguments) in functions.items():
         for x in arguments:
-            yield name, x, float(function(mp.mpf(x)))
+            yield name, x, rounded(function(mp.mpf(x)))
+    yield from joints()
+
+
+def joints() -> Iterator[tuple[str, float, float]]:
+    """Rows where approximations change over, and where they reach their ends."""
+    rng = random.Random(1969)
+    wide = [0.0, 5e-324, 1e-300, 1e-20, 1e-8] + [10 ** rng.uniform(-6, 10) for _ in range(120)] + [1e10]
+    near = [rng.uniform(0, 9) for _ in range(80)]
+    edges = list(neighbours(0.25, 0.46875, 0.5, 1.0, 1.5, 2.0, 4.0, 5.66, 7.0, 8.0, 10.0, 26.0, 39.0, 100.0))
+    halves = [(k + 0.5) * math.log(2) for k in (-1074, -1022, -54, -2, -1, 0, 1, 2, 52, 1022)]
+    powers = [2.0**k for k in (-1074, -1022, -53, -2, -1, 0, 1, 2, 53, 1023)]
+    roots = list(neighbours(0.5, 0.7071067811865476, 1.0, 1.4142135623730951, 2.0))
+    functions: dict[str, tuple[Callable[[mp.mpf], mp.mpf], list[float]]] = {
+        "exp": (mp.exp, [*neighbours(*halves), -0.0, 5e-324, -1e-17, 709.78271289338, -745.0, -708.5]),
+        "exp_m1": (
+            mp.expm1,
+            [*neighbours(*halves[2:9], 38.0), 5e-324, -1e-300, -1e-17, 709.78271289338],
+        ),
+        "ln": (mp.log, powers + roots + [5e-324, 1.7976931348623157e308]),
+        "ln_1p": (
+            mp.log1p,
+            list(neighbours(-0.5, -0.2928932188134524, -0.29, 0.41, 0.4142135623730951, 1.0, 2.0**53))
+            + [x - 1 for x in roots if x != 1.0]
+            + [5e-324, -1e-300, math.nextafter(-1.0, 0.0), 1.7976931348623157e308],
+        ),
+        "mills": (mills, wide + near + edges),
+        "first_moment": (first_moment, [z for z in wide if z <= 1e8] + near + edges + [1e8]),
+        "cdf": (normal_cdf, [-z for z in edges if z < 37.5] + [z for z in edges if z < 8.0]),
+        "pdf": (mp.npdf, [z for z in edges if z < 37.5]),
+    }
+    for name, (function, arguments) in functions.items():
+        for x in arguments:
+            yield name, x, rounded(function(mp.mpf(x)))
+
+
+def rounded(value: mp.mpf) -> float:
+    """The nearest double, rounded once even where it is subnormal."""
+    sign, mantissa, exponent, _ = mp.mpf(value)._mpf_
+    magnitude = Fraction(int(mantissa)) * Fraction(2) ** exponent
+    return -float(magnitude) if sign else float(magnitude)
+
+
+def neighbours(*values: float) -> Iterator[float]:
+    """Each value with the double on either side of it."""
+    for x in values:
+        yield from (math.nextafter(x, -math.inf), x, math.nextafter(x, math.inf))
+
+
+def first_moment(z: mp.mpf) -> mp.mpf:
+    """``1 - z mills(z)``, which is the integral of ``u exp(-z u - u²/2)`` over positive ``u``."""
+    return 1 - z * mills(z)
 
 
 def inverse_normal_cdf(p: mp.mpf) -> mp.mpf:

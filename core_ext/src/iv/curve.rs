@@ -2,7 +2,7 @@
 //! approximate inverse.
 use crate::black::{NEAR_BOUND, bound_gap_over_vega, normalised_vega, value_over_vega};
 use crate::math::{exp, ln};
-use crate::normal::{SQRT_TWO_PI, cdf, inverse_cdf, mills};
+use crate::normal_old::{SQRT_TWO_PI, cdf, inverse_cdf, mills};
 
 const SQRT_THREE: f64 = 1.7320508075688772;
 const TWO_PI: f64 = std::f64::consts::TAU;

@@ -9,8 +9,8 @@
 //! smallest numbers; the in-the-money side is intrinsic value plus that.
 //!
 //! Conventions: `σ` per √year, `T` in years, `r` continuously compounded, prices discounted by `exp(-rT)`.
-use crate::math::{exp, ln, ln_1p};
-use crate::normal::{INV_SQRT_TWO_PI, mills};
+use crate::math::{exp, ln_ratio};
+use crate::normal_old::{INV_SQRT_TWO_PI, mills};
 
 /// `h + t` from which the value is taken from its upper bound downwards.
 pub(crate) const NEAR_BOUND: f64 = 0.85;
@@ -22,14 +22,7 @@ const FAR_H: f64 = 7.0;
 /// `ln(F/K)` with relative accuracy also near the money.
 #[must_use]
 pub fn log_moneyness(forward: f64, strike: f64) -> f64 {
-    let ratio = forward / strike;
-    if ratio > 0.5 && ratio < 2.0 {
-        ln_1p((forward - strike) / strike)
-    } else if ratio > 1e-300 && ratio < 1e300 {
-        ln(ratio)
-    } else {
-        ln(forward) - ln(strike)
-    }
+    if is_level(forward) && is_level(strike) { ln_ratio(forward, strike) } else { f64::NAN }
 }
 
 /// `D(h, t) = Y(h+t) - Y(h-t)`: the out-of-the-money value in units of its vega, for `h <= 0 < t`, `h + t < 0.85`.
@@ -185,78 +178,3 @@ pub fn price_strikes(expiry: Expiry, strikes: &[f64], sigmas: &[f64], calls: &mu
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{self, repeatable};
-    use proptest::prelude::*;
-
-    #[test]
-    fn golden_prices_to_a_part_in_1e12() {
-        let mut checked = 0;
-        for [forward, strike, t, sigma, rate, call, put] in testing::black() {
-            let expiry = Expiry { forward, t, rate };
-            let computed = prices(forward, strike, sigma * expiry.root_t(), expiry.discount());
-            for (value, reference) in [(computed.0, call), (computed.1, put)] {
-                if reference > 1e-200 * forward {
-                    let error = (value / reference - 1.0).abs();
-                    assert!(error <= 1e-12, "{forward} {strike} {t} {sigma}: {value} {reference} {error:e}");
-                    checked += 1;
-                }
-            }
-        }
-        assert!(checked > 400);
-    }
-
-    #[test]
-    fn ends_of_the_domain() {
-        assert_eq!(prices(100.0, 90.0, 0.0, 0.5), (5.0, 0.0));
-        assert_eq!(prices(90.0, 100.0, 0.0, 1.0), (0.0, 10.0));
-        assert_eq!(prices(100.0, 90.0, f64::INFINITY, 1.0), (100.0, 90.0));
-        let (call, put) = prices(100.0, 100.0, 0.2, 1.0);
-        assert_eq!(call.to_bits(), put.to_bits());
-        for bad in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
-            assert!(prices(bad, 100.0, 0.2, 1.0).0.is_nan());
-            assert!(prices(100.0, bad, 0.2, 1.0).1.is_nan());
-            assert!(prices(100.0, 100.0, 0.2, bad).0.is_nan());
-        }
-        assert!(prices(100.0, 100.0, -0.1, 1.0).0.is_nan());
-        assert!(prices(100.0, 100.0, f64::NAN, 1.0).0.is_nan());
-    }
-
-    #[test]
-    fn absurd_numbers_stay_within_the_bounds() {
-        let numbers = [5e-324, 1e-300, 1e-9, 1.0, 1e9, 1e300, f64::MAX];
-        for forward in numbers {
-            for strike in numbers {
-                for s in numbers {
-                    let (call, put) = prices(forward, strike, s, 1.0);
-                    assert!(call >= 0.0 && call <= forward, "{forward} {strike} {s}: call {call}");
-                    assert!(put >= 0.0 && put <= strike, "{forward} {strike} {s}: put {put}");
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(repeatable(500))]
-
-        #[test]
-        fn the_three_forms_join(h in -12.0..0.0f64) {
-            for (t, other) in [(SMALL_T, SMALL_T.next_down()), (0.849_999 - h, 0.850_001 - h)] {
-                let value = |t: f64| out_of_the_money(h, t, 1.0, crate::math::exp(h * t));
-                prop_assert!((value(t) / value(other) - 1.0).abs() < 1e-4);
-            }
-            let (below, at) = (value_over_vega(h, SMALL_T.next_down()), value_over_vega(h, SMALL_T));
-            prop_assert!((below / at - 1.0).abs() < 5e-14);
-        }
-
-        #[test]
-        fn value_rises_with_volatility(x in -8.0..0.0f64, s in 1e-3..8.0f64) {
-            let bound = exp(0.5 * x);
-            let value = |s: f64| out_of_the_money(x / s, 0.5 * s, 1.0, bound);
-            prop_assert!(value(s) <= value(s * 1.0001));
-            prop_assert!(value(s) <= bound);
-        }
-    }
-}
