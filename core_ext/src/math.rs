@@ -47,6 +47,12 @@ pub(crate) fn select(condition: bool, a: f64, b: f64) -> f64 {
     if condition { a } else { b }
 }
 
+/// NaN as one bit pattern: which of several NaNs an operation passes on is the compiler's choice of operand order.
+#[inline(always)]
+pub(crate) fn one_nan(x: f64) -> f64 {
+    select(x.is_nan(), f64::NAN, x)
+}
+
 /// Value of the polynomial with coefficients `c`, lowest power first, by Horner's rule.
 #[inline(always)]
 pub(crate) fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
@@ -123,11 +129,12 @@ pub fn ln(x: f64) -> f64 {
 #[must_use]
 #[inline(always)]
 pub fn ln_ratio(a: f64, b: f64) -> f64 {
-    const HUGE: f64 = 3.2733906078961419e150; // 2^500
-    const TINY: f64 = 3.0549363634996047e-151; // 2^-500
+    const UP: f64 = f64::from_bits((1023 + 600) << 52); // 2^600
+    const DOWN: f64 = f64::from_bits((1023 - 600) << 52);
+    // Brought near 1 by powers of two, so that the quotient is a normal number.
     let scale = |x: f64| {
-        let factor = select(x > HUGE, TINY, select(x < TINY, HUGE, 1.0));
-        (x * factor, select(x > HUGE, 500.0, select(x < TINY, -500.0, 0.0)))
+        let (huge, tiny) = (x > 1e150, x < 1e-150);
+        (x * select(huge, DOWN, select(tiny, UP, 1.0)), select(huge, 600.0, select(tiny, -600.0, 0.0)))
     };
     let ((a, up), (b, down)) = (scale(a), scale(b));
     let (k, m) = mantissa(a / b);
@@ -182,7 +189,7 @@ mod tests {
         assert_eq!(ln_ratio(7.5, 7.5), 0.0);
         assert!((ln_ratio(f64::MAX, f64::from_bits(1)) - 1454.2227848147652).abs() < 1e-12);
         assert!((ln_ratio(f64::from_bits(1), f64::MAX) + 1454.2227848147652).abs() < 1e-12);
-        assert_eq!(ln_ratio(1.0f64.next_up(), 1.0), f64::EPSILON);
+        assert_eq!(ln_ratio(1.0f64.next_up(), 1.0), f64::EPSILON.next_down());
     }
 
     proptest! {

@@ -231,4 +231,3 @@ pub fn inverse_cdf(p: f64) -> f64 {
     };
     z.copysign(q)
 }
-

@@ -1,5 +1,6 @@
 //! For the tests beside the code: the golden tables of `tests/core_ext/golden`, and repeatable properties.
 #![allow(clippy::unwrap_used)]
+use crate::black::Model;
 use proptest::test_runner::{Config, RngSeed};
 
 /// Property tests of `cases` cases that are the same ones on every run.
@@ -34,14 +35,30 @@ pub(crate) fn ulp(value: f64) -> f64 {
     magnitude.next_up() - magnitude
 }
 
-/// Rows `(forward, strike, t, sigma, rate, call, put)` of Black-76 prices.
-pub(crate) fn black() -> Vec<[f64; 7]> {
-    include_str!("../../tests/core_ext/golden/black.csv")
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let v: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
-            [v[0], v[1], v[2], v[3], v[4], v[6], v[12]]
-        })
-        .collect()
+/// A row of a table of options.
+#[derive(Debug)]
+pub(crate) struct Golden {
+    pub model: Model,
+    /// Underlying, strike, t, sigma, rate, yield.
+    pub arguments: [f64; 6],
+    pub values: Vec<f64>,
+}
+
+/// The rows of `prices` or `greeks`.
+pub(crate) fn options(table: &str) -> Vec<Golden> {
+    let text = match table {
+        "prices" => include_str!("../../tests/core_ext/golden/prices.csv"),
+        _ => include_str!("../../tests/core_ext/golden/greeks.csv"),
+    };
+    text.lines().skip(1).map(golden).collect()
+}
+
+fn golden(line: &str) -> Golden {
+    let (model, numbers) = line.split_once(',').unwrap();
+    let numbers: Vec<f64> = numbers.split(',').map(|field| field.parse().unwrap()).collect();
+    Golden {
+        model: if model == "black76" { Model::Black76 } else { Model::BlackScholesMerton },
+        arguments: numbers[..6].try_into().unwrap(),
+        values: numbers[6..].to_vec(),
+    }
 }

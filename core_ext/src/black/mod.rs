@@ -10,11 +10,14 @@ mod contract;
 mod greeks;
 pub mod old;
 pub use old::*;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use crate::batch::{BLOCK, Column, Flags, Row, store};
 use crate::errors::{CoreError, same_length};
 use crate::level::{Kernel, Level};
+use crate::math::one_nan;
 pub use contract::{Contract, is_level};
 pub use greeks::{ALL, FIRST, Units, all_orders, first_order, price};
 pub use value::Value;
@@ -172,7 +175,7 @@ impl<F: Fn(&Contract) -> [f64; N], const N: usize> Batch<'_, '_, '_, F, N> {
             for i in 0..BLOCK {
                 let values = (self.compute)(&contract(&rows, i));
                 for (j, value) in values.into_iter().enumerate() {
-                    results[j][i] = value * self.factors[j];
+                    results[j][i] = one_nan(value * self.factors[j]);
                 }
             }
             for (row, out) in results.iter().zip(&mut self.out) {

@@ -177,4 +177,3 @@ pub fn price_strikes(expiry: Expiry, strikes: &[f64], sigmas: &[f64], calls: &mu
         (*call, *put) = prices(expiry.forward, strike, sigma * root_t, discount);
     }
 }
-

@@ -131,7 +131,7 @@ pub fn common_status(expiry: Expiry) -> Option<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::black::{normalised_vega, out_of_the_money, old::prices};
+    use crate::black::{normalised_vega, old::prices, out_of_the_money};
     use crate::math::exp;
     use crate::testing::repeatable;
     use proptest::prelude::*;
