@@ -7,7 +7,7 @@
 //!
 //! Against correctly rounded values (`tests/core_ext/golden/`) the largest errors seen, in units in the last place:
 //! `erfc` 3, `erfcx` 3, `mills` 4, `cdf` 3, `pdf` 2, `inverse_cdf` 4.
-#![allow(missing_docs)]
+#![allow(missing_docs, dead_code)]
 use crate::math::{exp, ln, polynomial};
 
 /// `√(2π)`.

@@ -174,6 +174,7 @@ impl Terms {
 
         let forward_is_larger = forward > strike;
         let x = -contract.log_moneyness.abs();
+        #[expect(clippy::float_cmp, reason = "the kink is one point")]
         let at_the_money = none & (forward == strike);
         let s = select(none, 1.0, s);
         let shape = Value::new(x, s);

@@ -38,13 +38,13 @@ pub enum Units {
     Raw,
 }
 
-/// Number of values of [`first_order`].
+/// Number of values of [`FirstOrder`].
 pub const FIRST: usize = 6;
-/// Number of values of [`all_orders`].
+/// Number of values of [`AllOrders`].
 pub const ALL: usize = 15;
 
 impl Units {
-    /// What each value is multiplied with, in the order of [`all_orders`].
+    /// What each value is multiplied with, in the order of [`AllOrders`].
     #[must_use]
     #[inline(always)]
     pub fn factors(self) -> [f64; ALL] {
@@ -96,59 +96,73 @@ fn common(c: &Contract) -> Common {
     }
 }
 
+/// What is computed of an option.
+pub(super) trait Measure<const N: usize> {
+    fn of(&self, contract: &Contract) -> [f64; N];
+}
+
 /// The price alone.
-#[must_use]
-#[inline(always)]
-pub fn price(contract: &Contract) -> [f64; 1] {
-    [contract.discount * Terms::new(contract).value]
+pub(super) struct Price;
+
+impl Measure<1> for Price {
+    #[inline(always)]
+    fn of(&self, contract: &Contract) -> [f64; 1] {
+        [contract.discount * Terms::new(contract).value]
+    }
 }
 
 /// Price, delta, gamma, vega, theta, rho.
-#[must_use]
-#[inline(always)]
-pub fn first_order(contract: &Contract) -> [f64; FIRST] {
-    common(contract).first
+pub(super) struct FirstOrder;
+
+impl Measure<FIRST> for FirstOrder {
+    #[inline(always)]
+    fn of(&self, contract: &Contract) -> [f64; FIRST] {
+        common(contract).first
+    }
 }
 
 /// Price, delta, gamma, vega, theta, rho, vanna, charm, vomma, veta, speed, zomma, color, ultima, forward delta.
-#[must_use]
-#[inline(always)]
-pub fn all_orders(c: &Contract) -> [f64; ALL] {
-    let Common { terms, asset, smooth, root_t, inverse_underlying, gamma, first, .. } = common(c);
-    let Terms { d1, d2, inverse_sd, .. } = terms;
-    let [price, delta, _, vega, theta, rho] = first;
-    let inverse_sigma = root_t * inverse_sd;
-    let inverse_root_t = c.sigma * inverse_sd;
-    let half_inverse_t = 0.5 * inverse_root_t * inverse_root_t;
-    let drift = (c.rate - c.dividend_yield) * inverse_sd - d2 * half_inverse_t;
-    let product = d1 * d2;
-    let smooth_vega = smooth * root_t;
+pub(super) struct AllOrders;
 
-    let vanna = -smooth * inverse_underlying * (d2 * inverse_sigma);
-    let charm = (c.dividend_yield * c.sign * asset - smooth * drift) * inverse_underlying;
-    let vomma = smooth_vega * (product * inverse_sigma);
-    let veta = smooth_vega * (half_inverse_t - c.dividend_yield - d1 * drift);
-    let speed = -gamma * ((1.0 + d1 * inverse_sd) * inverse_underlying);
-    let zomma = gamma * ((product - 1.0) * inverse_sigma);
-    let color = -gamma * (half_inverse_t + c.dividend_yield + d1 * drift);
-    let ultima =
-        -smooth_vega * ((product * (1.0 - product) + d1 * d1 + d2 * d2) * (inverse_sigma * inverse_sigma));
-    let forward_delta = c.sign * terms.asset / c.forward;
-    [
-        price,
-        delta,
-        gamma,
-        vega,
-        theta,
-        rho,
-        vanna,
-        charm,
-        vomma,
-        veta,
-        speed,
-        zomma,
-        color,
-        ultima,
-        forward_delta,
-    ]
+impl Measure<ALL> for AllOrders {
+    #[inline(always)]
+    fn of(&self, c: &Contract) -> [f64; ALL] {
+        let Common { terms, asset, smooth, root_t, inverse_underlying, gamma, first, .. } = common(c);
+        let Terms { d1, d2, inverse_sd, .. } = terms;
+        let [price, delta, _, vega, theta, rho] = first;
+        let inverse_sigma = root_t * inverse_sd;
+        let inverse_root_t = c.sigma * inverse_sd;
+        let half_inverse_t = 0.5 * inverse_root_t * inverse_root_t;
+        let drift = (c.rate - c.dividend_yield) * inverse_sd - d2 * half_inverse_t;
+        let product = d1 * d2;
+        let smooth_vega = smooth * root_t;
+
+        let vanna = -smooth * inverse_underlying * (d2 * inverse_sigma);
+        let charm = (c.dividend_yield * c.sign * asset - smooth * drift) * inverse_underlying;
+        let vomma = smooth_vega * (product * inverse_sigma);
+        let veta = smooth_vega * (half_inverse_t - c.dividend_yield - d1 * drift);
+        let speed = -gamma * ((1.0 + d1 * inverse_sd) * inverse_underlying);
+        let zomma = gamma * ((product - 1.0) * inverse_sigma);
+        let color = -gamma * (half_inverse_t + c.dividend_yield + d1 * drift);
+        let ultima = -smooth_vega
+            * ((product * (1.0 - product) + d1 * d1 + d2 * d2) * (inverse_sigma * inverse_sigma));
+        let forward_delta = c.sign * terms.asset / c.forward;
+        [
+            price,
+            delta,
+            gamma,
+            vega,
+            theta,
+            rho,
+            vanna,
+            charm,
+            vomma,
+            veta,
+            speed,
+            zomma,
+            color,
+            ultima,
+            forward_delta,
+        ]
+    }
 }

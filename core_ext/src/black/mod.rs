@@ -19,7 +19,8 @@ use crate::errors::{CoreError, same_length};
 use crate::level::{Kernel, Level};
 use crate::math::one_nan;
 pub use contract::{Contract, is_level};
-pub use greeks::{ALL, FIRST, Units, all_orders, first_order, price};
+pub use greeks::{ALL, FIRST, Units};
+use greeks::{AllOrders, FirstOrder, Measure, Price};
 pub use value::Value;
 
 /// What the underlying price of an option is.
@@ -95,87 +96,84 @@ impl Rows {
         options.dividend_yield.load(start, &mut self.dividend_yield);
         options.is_call.load(start, &mut self.sign);
     }
+}
 
+/// How an option of a model is read out of a block.
+trait Reader {
+    fn contract(&self, rows: &Rows, i: usize) -> Contract;
+}
+
+struct OnForward;
+
+impl Reader for OnForward {
     #[inline(always)]
-    fn black76(&self, i: usize) -> Contract {
-        Contract::black76(
-            self.underlying[i],
-            self.strike[i],
-            self.t[i],
-            self.sigma[i],
-            self.rate[i],
-            self.sign[i],
-        )
+    fn contract(&self, r: &Rows, i: usize) -> Contract {
+        Contract::black76(r.underlying[i], r.strike[i], r.t[i], r.sigma[i], r.rate[i], r.sign[i])
     }
+}
 
+struct OnSpot;
+
+impl Reader for OnSpot {
     #[inline(always)]
-    fn black_scholes_merton(&self, i: usize) -> Contract {
+    fn contract(&self, r: &Rows, i: usize) -> Contract {
+        let (rate, dividend_yield) = (r.rate[i], r.dividend_yield[i]);
+        let (underlying, sign) = (r.underlying[i], r.sign[i]);
         Contract::black_scholes_merton(
-            self.underlying[i],
-            self.strike[i],
-            self.t[i],
-            self.sigma[i],
-            self.rate[i],
-            self.dividend_yield[i],
-            self.sign[i],
+            underlying,
+            r.strike[i],
+            r.t[i],
+            r.sigma[i],
+            rate,
+            dividend_yield,
+            sign,
         )
     }
+}
 
+struct OnMarketForward(f64);
+
+impl Reader for OnMarketForward {
     #[inline(always)]
-    fn on_market_forward(&self, forward: f64, i: usize) -> Contract {
-        Contract::on_market_forward(
-            self.underlying[i],
-            forward,
-            self.strike[i],
-            self.t[i],
-            self.sigma[i],
-            self.rate[i],
-            self.sign[i],
-        )
+    fn contract(&self, r: &Rows, i: usize) -> Contract {
+        let (underlying, sign) = (r.underlying[i], r.sign[i]);
+        Contract::on_market_forward(underlying, self.0, r.strike[i], r.t[i], r.sigma[i], r.rate[i], sign)
     }
 }
 
 /// A batch, what to compute of each option, and where to put it.
-struct Batch<'a, 'b, 'o, F, const N: usize> {
+struct Batch<'a, 'b, 'o, M, const N: usize> {
     options: &'a Options<'b>,
-    compute: F,
+    measure: M,
     factors: [f64; ALL],
     out: [&'o mut [f64]; N],
 }
 
-impl<F: Fn(&Contract) -> [f64; N], const N: usize> Kernel for Batch<'_, '_, '_, F, N> {
+impl<M: Measure<N>, const N: usize> Kernel for Batch<'_, '_, '_, M, N> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
         match self.options.model {
-            Model::Black76 => self.blocks(
-                #[inline(always)]
-                |rows, i| rows.black76(i),
-            ),
-            Model::BlackScholesMerton => self.blocks(
-                #[inline(always)]
-                |rows, i| rows.black_scholes_merton(i),
-            ),
-            Model::MarketForward(forward) => self.blocks(
-                #[inline(always)]
-                |rows, i| rows.on_market_forward(forward, i),
-            ),
+            Model::Black76 => self.blocks(&OnForward),
+            Model::BlackScholesMerton => self.blocks(&OnSpot),
+            Model::MarketForward(forward) => self.blocks(&OnMarketForward(forward)),
         }
     }
 }
 
-impl<F: Fn(&Contract) -> [f64; N], const N: usize> Batch<'_, '_, '_, F, N> {
+impl<M: Measure<N>, const N: usize> Batch<'_, '_, '_, M, N> {
     #[inline(always)]
-    fn blocks(&mut self, contract: impl Fn(&Rows, usize) -> Contract) {
+    fn blocks(&mut self, reader: &impl Reader) {
         let mut rows = Rows::new();
         let mut results = [[0.0; BLOCK]; N];
         for start in (0..self.out[0].len()).step_by(BLOCK) {
             rows.load(self.options, start);
+            #[expect(clippy::needless_range_loop, reason = "one index into many rows")]
             for i in 0..BLOCK {
-                let values = (self.compute)(&contract(&rows, i));
-                for (j, value) in values.into_iter().enumerate() {
-                    results[j][i] = one_nan(value * self.factors[j]);
+                let values = self.measure.of(&reader.contract(&rows, i));
+                for j in 0..N {
+                    results[j][i] = one_nan(values[j] * self.factors[j]);
                 }
             }
             for (row, out) in results.iter().zip(&mut self.out) {
@@ -190,14 +188,7 @@ impl<F: Fn(&Contract) -> [f64; N], const N: usize> Batch<'_, '_, '_, F, N> {
 /// # Errors
 /// [`CoreError::LengthMismatch`] if a column of many values is not as long as `out`.
 pub fn prices(level: Level, options: &Options, out: &mut [f64]) -> Result<(), CoreError> {
-    run(
-        level,
-        options,
-        #[inline(always)]
-        |c| greeks::price(c),
-        Units::Raw,
-        [out],
-    )
+    run(level, options, Price, Units::Raw, [out])
 }
 
 /// Price, delta, gamma, vega, theta, rho: `out[j][i]` for option `i`.
@@ -210,14 +201,7 @@ pub fn greeks(
     units: Units,
     out: [&mut [f64]; FIRST],
 ) -> Result<(), CoreError> {
-    run(
-        level,
-        options,
-        #[inline(always)]
-        |c| greeks::first_order(c),
-        units,
-        out,
-    )
+    run(level, options, FirstOrder, units, out)
 }
 
 /// Price, delta, gamma, vega, theta, rho, vanna, charm, vomma, veta, speed, zomma, color, ultima, forward delta:
@@ -231,20 +215,13 @@ pub fn all_greeks(
     units: Units,
     out: [&mut [f64]; ALL],
 ) -> Result<(), CoreError> {
-    run(
-        level,
-        options,
-        #[inline(always)]
-        |c| greeks::all_orders(c),
-        units,
-        out,
-    )
+    run(level, options, AllOrders, units, out)
 }
 
 fn run<const N: usize>(
     level: Level,
     options: &Options,
-    compute: impl Fn(&Contract) -> [f64; N],
+    measure: impl Measure<N>,
     units: Units,
     out: [&mut [f64]; N],
 ) -> Result<(), CoreError> {
@@ -256,6 +233,6 @@ fn run<const N: usize>(
         column.check(name, n)?;
     }
     options.is_call.check("is_call", n)?;
-    level.run(Batch { options, compute, factors: units.factors(), out });
+    level.run(Batch { options, measure, factors: units.factors(), out });
     Ok(())
 }
