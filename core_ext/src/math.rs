@@ -53,14 +53,18 @@ pub(crate) fn one_nan(x: f64) -> f64 {
     select(x.is_nan(), f64::NAN, x)
 }
 
-/// Value of the polynomial with coefficients `c`, lowest power first, by Horner's rule.
+/// Value of the polynomial with at least two coefficients `c`, lowest power first: Horner's rule for the even and for
+/// the odd powers, which a processor runs beside each other.
 #[inline(always)]
 pub(crate) fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
-    let mut sum = c[N - 1];
-    for i in (0..N - 1).rev() {
-        sum = sum * x + c[i];
+    let square = x * x;
+    let mut sums = [0.0; 2];
+    sums[(N - 1) % 2] = c[N - 1];
+    sums[(N - 2) % 2] = c[N - 2];
+    for i in (0..N - 2).rev() {
+        sums[i % 2] = sums[i % 2] * square + c[i];
     }
-    sum
+    sums[0] + x * sums[1]
 }
 
 /// `2^k` for `-1022 <= k <= 1023`, from `k + 1023`.
