@@ -77,6 +77,13 @@ fn power_of_two(biased: u64) -> f64 {
 #[must_use]
 #[inline(always)]
 pub fn exp(x: f64) -> f64 {
+    exp_and_excess(x).0
+}
+
+/// `exp(x)`, and `exp(x) - 1`, which is exact to its own last bits for `|x| < ln(2)/2` and to those of `exp(x)` beyond.
+#[must_use]
+#[inline(always)]
+pub fn exp_and_excess(x: f64) -> (f64, f64) {
     // Far beyond these ends the result is 0 or infinite anyway; NaN stays.
     let x = select(x > 710.0, 710.0, x);
     let x = select(x < -746.0, -746.0, x);
@@ -86,11 +93,13 @@ pub fn exp(x: f64) -> f64 {
     let lo = k * LN2_LO;
     let r = hi - lo;
     let tail = polynomial(&EXP_TAIL, r);
-    let y = 1.0 + (hi + (r * r * tail - lo));
+    let excess = hi + (r * r * tail - lo);
+    let y = 1.0 + excess;
     // 2^k in two factors, each a normal number: the second product rounds once.
     let biased = rounded.to_bits().wrapping_sub(ROUND.to_bits() - 2046);
     let half = biased >> 1;
-    y * power_of_two(half) * power_of_two(biased.wrapping_sub(half))
+    let value = y * power_of_two(half) * power_of_two(biased.wrapping_sub(half));
+    (value, select(k == 0.0, excess, value - 1.0))
 }
 
 /// Writes a positive normal `x` as `2^k (1 + f)` with `1 + f` between `√½` and `√2`; gives `k` and `1 + f`.

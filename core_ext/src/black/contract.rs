@@ -1,6 +1,6 @@
 //! What a model makes of its arguments, and the terms that price and Greeks of one option share.
 use super::value::Value;
-use crate::math::{exp, ln_ratio, select};
+use crate::math::{exp, exp_and_excess, ln_ratio, select};
 
 /// Total standard deviations and times below this are none: the option is its intrinsic value.
 const NONE: f64 = 1e-290;
@@ -16,6 +16,8 @@ pub struct Contract {
     pub forward: f64,
     /// Strike `K`.
     pub strike: f64,
+    /// `F - K`.
+    pub excess: f64,
     /// `ln(F/K)`.
     pub log_moneyness: f64,
     /// Years to expiry `T`.
@@ -43,6 +45,7 @@ impl Contract {
             underlying: forward,
             forward,
             strike,
+            excess: forward - strike,
             log_moneyness: ln_ratio(forward, strike),
             t,
             sigma,
@@ -67,10 +70,12 @@ impl Contract {
         sign: f64,
     ) -> Self {
         let carry = (rate - dividend_yield) * t;
+        let (growth, gain) = exp_and_excess(carry);
         Self {
             underlying: spot,
-            forward: spot * exp(carry),
+            forward: select(is_level(spot), spot * growth, f64::NAN),
             strike,
+            excess: select(carry.abs() < 0.34, (spot - strike) + spot * gain, spot * growth - strike),
             // Not from the forward, whose rounding would weigh more near the money.
             log_moneyness: ln_ratio(spot, strike) + carry,
             t,
@@ -101,6 +106,7 @@ impl Contract {
             underlying: spot,
             forward,
             strike,
+            excess: forward - strike,
             log_moneyness: ln_ratio(forward, strike),
             t,
             sigma,
@@ -133,11 +139,11 @@ impl Contract {
     }
 }
 
-/// Whether a number can be a forward or a strike.
+/// Whether a number can be a forward or a strike: positive, finite and normal, so that it has an inverse.
 #[must_use]
 #[inline(always)]
 pub fn is_level(value: f64) -> bool {
-    (value > 0.0) & (value < f64::INFINITY)
+    (value >= f64::MIN_POSITIVE) & (value < f64::INFINITY)
 }
 
 /// The terms of one option. All are NaN where the arguments are out of the domain.
@@ -172,7 +178,7 @@ impl Terms {
         let poison = select(contract.is_valid(), 0.0, f64::NAN);
         let (forward, strike) = (contract.forward + poison, contract.strike + poison);
 
-        let forward_is_larger = forward > strike;
+        let forward_is_larger = select(none, f64::from(forward > strike), contract.log_moneyness) > 0.0;
         let x = -contract.log_moneyness.abs();
         #[expect(clippy::float_cmp, reason = "the kink is one point")]
         let at_the_money = none & (forward == strike);
@@ -193,7 +199,7 @@ impl Terms {
         let half = 0.5 * smaller;
         let smaller_side = select(at_the_money, half, smaller_side);
         let larger_side = select(at_the_money, half, larger_side);
-        let intrinsic = contract.sign * (forward - strike);
+        let intrinsic = contract.sign * contract.excess + poison;
         let (d1, d2) = (
             select(forward_is_larger, shape.minus_d2, shape.d1),
             select(forward_is_larger, -shape.d1, -shape.minus_d2),

@@ -9,7 +9,7 @@
 //! | delta | `∂V/∂S` | `w A / S` | per point |
 //! | gamma | `∂²V/∂S²` | `P / (S² s)` | per point² |
 //! | vega | `∂V/∂σ` | `P √T` | per volatility point (0.01) |
-//! | theta | `-∂V/∂T` | `w (q A - r B) - P σ / (2√T)` | per calendar day |
+//! | theta | `-∂V/∂T` | `w (q A - r B) - P σ / (2√T)`; on a forward `r V - P σ / (2√T)` | per calendar day |
 //! | rho | `∂V/∂r` | `w T B`; on a forward `-T V` | per 1 % of rate |
 //! | vanna | `∂²V/∂S∂σ` | `-P d2 / (S σ)` | per point and volatility point |
 //! | charm | `-∂²V/∂S∂T` | `(q w A - P e) / S` | per point and day |
@@ -82,8 +82,11 @@ fn common(c: &Contract) -> Common {
     let gamma = smooth * inverse_underlying * (terms.inverse_sd * inverse_underlying);
     let vega = density * root_t;
     let decay = 0.5 * smooth * c.sigma * inverse_root_t;
-    let theta = c.sign * (c.dividend_yield * asset - c.rate * bond) - decay;
-    let rho = if c.rate_moves_forward { c.sign * c.t * bond } else { -c.t * price };
+    let (theta, rho) = if c.rate_moves_forward {
+        (c.sign * (c.dividend_yield * asset - c.rate * bond) - decay, c.sign * c.t * bond)
+    } else {
+        (c.rate * price - decay, -c.t * price)
+    };
     let delta = c.sign * asset * inverse_underlying;
     Common {
         terms,

@@ -1,7 +1,7 @@
 //! European options: Black-76 on a forward, Black-Scholes-Merton on a spot with a continuous yield.
 //!
 //! Conventions: `σ` per √year, `T` in years, `r` and `q` continuously compounded, prices discounted by `exp(-rT)`.
-//! An argument is out of the domain where a price is not finite and positive, a strike, time or volatility not
+//! An argument is out of the domain where a price is not finite, positive and normal, a strike, time or volatility not
 //! finite or negative (a strike of 0 is a strike), a rate gives no finite positive discount factor, or anything is NaN;
 //! everything is NaN then.
 //!

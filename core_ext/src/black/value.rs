@@ -6,7 +6,7 @@
 //! `v = Φ(d1) - exp(-x) Φ(d2) = φ(d1) D(h, t)`, `D = Y(d1) - Y(d2)`, `Y(d) = Φ(d)/φ(d) = M(-d)`,
 //!
 //! with Mills' ratio `M`: the scaled form of P. Jäckel, "Let's Be Rational", Wilmott 2015. Three ways to `v`:
-//! * `t < 1/4` and `t |h| < 2`: the difference would cancel; it is `2 Σ t^(2j+1) M_(2j+1) / (2j+1)!` with the odd
+//! * `t < 0.4` and `t |h| < 2`: the difference would cancel; it is `2 Σ t^(2j+1) M_(2j+1) / (2j+1)!` with the odd
 //!   moments `M_n = ∫ u^n exp(hu - u²/2) du` over `u > 0`, upwards from the first,
 //!   `M_(n+2) = (h² + 2n + 1) M_n - n (n-1) M_(n-2)`;
 //! * else `d1 <= 0`: `D = M(-d1) - M(-d2)`;
@@ -17,7 +17,7 @@ use crate::math::{exp, select};
 use crate::normal::{INV_SQRT_TWO_PI, first_moment, mills};
 
 /// Half of `s` from which the difference of Mills' ratios is good.
-const LARGE_T: f64 = 0.25;
+const LARGE_T: f64 = 0.4;
 /// `t |h|` from which it is, too: at most `h²/4` of rounding, where a relative error of the value by `h²` moves the
 /// volatility by one.
 const LARGE_TH: f64 = 2.0;
@@ -79,8 +79,8 @@ impl Value {
     }
 }
 
-/// `2n + 1` and `1 / ((n+1)(n+2))` for the odd `n` from 1 to 13.
-const STEPS: [(f64, f64); 7] = [
+/// `2n + 1` and `1 / ((n+1)(n+2))` for the odd `n` from 1 to 17.
+const STEPS: [(f64, f64); 9] = [
     (3.0, 1.0 / 6.0),
     (7.0, 1.0 / 20.0),
     (11.0, 1.0 / 42.0),
@@ -88,9 +88,11 @@ const STEPS: [(f64, f64); 7] = [
     (19.0, 1.0 / 110.0),
     (23.0, 1.0 / 156.0),
     (27.0, 1.0 / 210.0),
+    (31.0, 1.0 / 272.0),
+    (35.0, 1.0 / 342.0),
 ];
 
-/// `D(h, t)` as the series of odd moments; eight terms leave less than 1e-17 of it.
+/// `D(h, t)` as the series of odd moments; ten terms leave less than 1e-17 of it.
 #[inline(always)]
 fn series(h: f64, t: f64) -> f64 {
     let (hh, tt) = (h * h, t * t);
