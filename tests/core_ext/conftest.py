@@ -1,4 +1,4 @@
-"""Fixtures of the core's tests: golden tables and realistic chains."""
+"""Fixtures of the core's tests: the kernels over broadcastable arguments, golden tables, realistic chains."""
 
 import csv
 from collections.abc import Callable
@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
 from deltastream import _core
 
+GOLDEN = Path(__file__).parent / "golden"
+GREEKS = ("price", "delta", "gamma", "vega", "theta", "rho")
+ALL_GREEKS = (
+    *GREEKS,
+    *("vanna", "charm", "vomma", "veta", "speed", "zomma", "color", "ultima", "forward_delta"),
+)
 ROWS = {
     "bid": 1,
     "bid_size": 2,
@@ -23,13 +30,107 @@ ROWS = {
 }
 
 
+class Kernels:
+    """The extension's private functions: any broadcastable numbers in, fresh arrays out, any level.
+
+    Positional arguments of a contract: underlying, strike, t, sigma, rate, dividend_yield, is_call. Arguments
+    without a dimension stay scalars, so that both ways into a kernel are used.
+    """
+
+    greeks_names = GREEKS
+    all_greeks_names = ALL_GREEKS
+
+    def price(self, model: str, *contract: ArrayLike, level: str | None = None) -> NDArray[np.float64]:
+        n, arguments = columns(*contract)
+        out = np.full(n, 1e99)
+        _core.price(model, *arguments, out, level)
+        return out
+
+    def greeks(
+        self, model: str, *contract: ArrayLike, raw: bool = True, level: str | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        return self._greeks(_core.greeks, GREEKS, model, contract, raw, level)
+
+    def all_greeks(
+        self, model: str, *contract: ArrayLike, raw: bool = True, level: str | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        return self._greeks(_core.all_greeks, ALL_GREEKS, model, contract, raw, level)
+
+    def implied(
+        self, model: str, *quote: ArrayLike, level: str | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """Of price, underlying, strike, t, rate, dividend_yield, is_call."""
+        n, arguments = columns(*quote)
+        sigmas, statuses = np.full(n, 1e99), np.full(n, 99, np.uint8)
+        _core.implied_volatility(model, *arguments, sigmas, statuses, level)
+        return sigmas, statuses
+
+    @staticmethod
+    def _greeks(
+        function: Callable[..., None],
+        names: tuple[str, ...],
+        model: str,
+        contract: tuple[ArrayLike, ...],
+        raw: bool,
+        level: str | None,
+    ) -> dict[str, NDArray[np.float64]]:
+        n, arguments = columns(*contract)
+        out = tuple(np.full(n, 1e99) for _ in names)
+        function(model, *arguments, raw, out, level)
+        return dict(zip(names, out, strict=True))
+
+
+def columns(*values: ArrayLike) -> tuple[int, list[Any]]:
+    """Their common length, and each as the bindings want it: a scalar, or a contiguous array."""
+    arrays = [np.asarray(value) for value in values]
+    (n,) = np.broadcast_shapes((1,), *(array.shape for array in arrays))
+    if any(array.ndim and array.size == 0 for array in arrays):
+        n = 0
+    wanted = [np.bool_ if array.dtype == np.bool_ else np.float64 for array in arrays]
+    return n, [
+        np.ascontiguousarray(np.broadcast_to(array, (n,)), dtype) if array.ndim else dtype(array).item()
+        for array, dtype in zip(arrays, wanted, strict=True)
+    ]
+
+
 @pytest.fixture(scope="session")
-def golden_black() -> dict[str, np.ndarray]:
-    """Columns of ``golden/black.csv``."""
-    path = Path(__file__).parent / "golden" / "black.csv"
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+def kernels() -> Kernels:
+    return Kernels()
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, NDArray[Any]]]:
+    """Columns of a table: ``golden("prices")``; ``model`` is text, ``is_call`` bool, the rest float64."""
+    types: dict[str, Any] = {"model": str, "is_call": lambda text: text == "1"}
+
+    def read(name: str) -> dict[str, NDArray[Any]]:
+        with (GOLDEN / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            column: np.array([types.get(column, float)(row[column]) for row in rows]) for column in rows[0]
+        }
+
+    return read
+
+
+_measured: dict[tuple[str, str], tuple[float, str]] = {}
+
+
+@pytest.fixture(scope="session")
+def measured() -> Callable[[str, str, float, str], None]:
+    """Notes an error for the table that ``pytest -v`` prints at its end: table, quantity, error, unit."""
+
+    def note(table: str, quantity: str, error: float, unit: str) -> None:
+        _measured[table, quantity] = (error, unit)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _measured and terminalreporter.verbosity > 0:
+        terminalreporter.section("largest errors seen (docs/accuracy.md)")
+        for (table, quantity), (error, unit) in _measured.items():
+            terminalreporter.line(f"{table:36} {quantity:16} {error:10.3g}  {unit}")
 
 
 @pytest.fixture
@@ -46,17 +147,19 @@ def parameters() -> dict[str, float]:
 
 
 @pytest.fixture
-def chain(parameters: dict[str, float]) -> Callable[..., np.ndarray]:
+def chain(parameters: dict[str, float], kernels: Kernels) -> Callable[..., np.ndarray]:
     """Builds a quoted chain with a smile around the spot: ``chain(n=21, seed=0)``."""
 
     def build(n: int = 21, seed: int = 0) -> np.ndarray:
         rng = np.random.default_rng(seed)
         strikes = 24500.0 + 50.0 * (np.arange(n) - n // 2)
         smile = 0.12 + 0.6 * (strikes / parameters["spot"] - 1) ** 2
-        sides = _core.black76_price(24537.0, strikes, parameters["t"], smile, parameters["rate"])
         columns = np.full((23, n), np.nan)
         columns[0] = strikes
-        for offset, price in zip((0, 11), sides, strict=True):
+        for offset, is_call in ((0, True), (11, False)):
+            price = kernels.price(
+                "black76", 24537.0, strikes, parameters["t"], smile, parameters["rate"], 0.0, is_call
+            )
             bid = np.maximum(np.floor(price / 0.05) * 0.05, 0.05)
             values: dict[str, Any] = {
                 "bid": bid,

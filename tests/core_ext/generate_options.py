@@ -202,9 +202,11 @@ def sample(seed: int, model: str, dense: bool) -> Iterator[Contract]:
         at = contract(rng, model, 0.0, sd)
         yield at
         for strike in (math.nextafter(at.strike, 0.0), math.nextafter(at.strike, math.inf)):
-            if dense:
+            if dense or sd < 0.1:
                 yield at._replace(strike=strike)
         yield contract(rng, model, rng.choice(signs) * 1e-12, sd)
+    for _ in range(8 if model == BSM else 1):  # where rounding the forward changes its side of the strike
+        yield contract(rng, model, 0.0, 1e-4, t=10 ** rng.uniform(-3, -1))
 
     for depth in (12, 50, 110, 180, 199) + ((230, 290, 305, 330) if dense else ()):  # tails, by decades
         d = math.sqrt(2 * math.log(10) * depth)
@@ -265,7 +267,7 @@ def contracts(count: int, dense: bool) -> list[Contract]:
 
 def main() -> None:
     write("prices.csv", ("call", "put"), price_rows(contracts(600, dense=True)))
-    write("greeks.csv", ("is_call", *GREEKS), greek_rows(contracts(150, dense=False)))
+    write("greeks.csv", ("is_call", *GREEKS), greek_rows(contracts(160, dense=False)))
 
 
 if __name__ == "__main__":
