@@ -67,7 +67,9 @@ def round_trip(
             f"{name}={q[name][i]!r}" for name in ("price", *INPUTS)
         )
 
-    good = bound < 1e-6
+    # A subnormal price, or one that is subnormal in units of the forward, may be refused.
+    normal = 1e-300 * np.maximum(q["underlying"], 1.0)
+    good = (bound < 1e-6) & (q["price"] >= normal)
     refused = np.flatnonzero(good & (status != CONVERGED))
     assert refused.size == 0, f"{label}: {refused.size} refused: {row(refused[0])}"
     solved = status == CONVERGED
