@@ -1,7 +1,6 @@
-"""Writes the golden tables of this directory with mpmath: ``python tests/core_ext/generate_golden.py``.
+"""Writes the golden table of elementary functions: ``python tests/core_ext/generate_golden.py``.
 
-Inputs are exact doubles; values are computed with 60 digits or more and rounded once. Greeks are numerical
-derivatives of the price at that precision, so they share no formula with the code under test.
+Arguments are exact doubles; values are computed by mpmath with 80 digits and rounded once.
 """
 
 import csv
@@ -23,17 +22,6 @@ def normal_cdf(z: mp.mpf) -> mp.mpf:
 
 def mills(z: mp.mpf) -> mp.mpf:
     return mp.sqrt(mp.pi / 2) * mp.exp(z * z / 2) * mp.erfc(z / mp.sqrt(2))
-
-
-def price(forward: mp.mpf, strike: mp.mpf, t: mp.mpf, sigma: mp.mpf, rate: mp.mpf, is_call: bool) -> mp.mpf:
-    sd = sigma * mp.sqrt(t)
-    d1 = mp.log(forward / strike) / sd + sd / 2
-    d2 = d1 - sd
-    if is_call:
-        value = forward * normal_cdf(d1) - strike * normal_cdf(d2)
-    else:
-        value = strike * normal_cdf(-d2) - forward * normal_cdf(-d1)
-    return mp.exp(-rate * t) * value
 
 
 def elementary() -> Iterator[tuple[str, float, float]]:
@@ -137,55 +125,12 @@ def inverse_normal_cdf(p: mp.mpf) -> mp.mpf:
     return z if p < mp.mpf("0.5") else -z
 
 
-def black() -> Iterator[dict[str, float]]:
-    rng = random.Random(76)
-    while True:
-        s = 10 ** rng.uniform(-4, math.log10(6))
-        depth = rng.choice((0.0, 0.01, 0.3, 1.0, 3.0, 8.0, 20.0, 29.0)) * rng.random()
-        x = rng.choice((-1, 1)) * min(10.0, depth * s)
-        forward = 10 ** rng.uniform(-2, 5.5)
-        strike = forward * math.exp(-x)
-        t = 10 ** rng.uniform(-4, 1)
-        rate = rng.choice((0.0, 0.05, 0.065, -0.01, 0.2))
-        yield row(forward, strike, t, s / math.sqrt(t), rate, forward * rng.uniform(0.97, 1.02))
-
-
-def row(forward: float, strike: float, t: float, sigma: float, rate: float, spot: float) -> dict[str, float]:
-    """Prices and Greeks of one strike: each derivative holds the other arguments and the yield fixed."""
-    inputs = {"forward": forward, "strike": strike, "t": t, "sigma": sigma, "rate": rate, "spot": spot}
-    f, k, t_, v, r, s = (mp.mpf(value) for value in inputs.values())
-    yield_ = r - mp.log(f / s) / t_
-    values = dict(inputs)
-    for side, is_call in (("call", True), ("put", False)):
-
-        def value(
-            s: mp.mpf, r: mp.mpf, v: mp.mpf, t_: mp.mpf, is_call: bool = is_call, yield_: mp.mpf = yield_
-        ) -> mp.mpf:
-            return price(s * mp.exp((r - yield_) * t_), k, t_, v, r, is_call)
-
-        values |= {
-            side: float(price(f, k, t_, v, r, is_call)),
-            f"{side}_delta": float(mp.diff(lambda x, g=value: g(x, r, v, t_), s)),
-            f"{side}_gamma": float(mp.diff(lambda x, g=value: g(x, r, v, t_), s, 2)),
-            f"{side}_theta": float(-mp.diff(lambda x, g=value: g(s, r, v, x), t_) / 365),
-            f"{side}_vega": float(mp.diff(lambda x, g=value: g(s, r, x, t_), v) / 100),
-            f"{side}_rho": float(mp.diff(lambda x, g=value: g(s, x, v, t_), r) / 100),
-        }
-    return values
-
-
 def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
     with (GOLDEN / "elementary.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("function", "x", "value"))
         writer.writerows((name, repr(x), repr(value)) for name, x, value in elementary())
-    with (GOLDEN / "black.csv").open("w", newline="") as file:
-        source = black()
-        rows = [next(source) for _ in range(240)]
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows({name: repr(value) for name, value in values.items()} for values in rows)
 
 
 if __name__ == "__main__":
