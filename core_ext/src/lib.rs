@@ -20,6 +20,7 @@ pub mod max_pain;
 pub mod normal;
 mod normal_old;
 mod py;
+pub mod sums;
 #[cfg(test)]
 mod testing;
 

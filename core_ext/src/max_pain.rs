@@ -3,9 +3,12 @@
 //! `pain(x) = Σ OI_call max(0, x - K) + Σ OI_put max(0, K - x)` per unit of the multiplier, for `x` between the
 //! first and the last strike. It is convex and linear between strikes with slope
 //! `Σ_(K <= x) OI_call - Σ_(K > x) OI_put`, so one sweep finds the whole interval of its minimum.
+use crate::sums::sum;
 
 /// A slope below this share of all open interest is flat: it is what summing fractions leaves behind.
 const FLAT: f64 = 1e-9;
+/// Strikes summed at once while the slope is still below its flat part.
+const STRIDE: usize = 16;
 
 /// Where pain is least.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,51 +28,62 @@ impl MaxPain {
     pub const NAN: Self = Self { lo: f64::NAN, hi: f64::NAN, point: f64::NAN, pain: f64::NAN };
 }
 
-/// Open interest as it counts: absent, negative and infinite values are none.
-#[inline]
-fn counted(oi: f64) -> f64 {
-    if oi > 0.0 && oi < f64::INFINITY { oi } else { 0.0 }
-}
-
 /// The interval of least pain and its point nearest `reference` (the lowest point where that is NaN).
 ///
-/// `strikes` strictly ascending, the three slices of one length. All NaN where there is no open interest.
+/// `strikes` strictly ascending, the three slices of one length; open interest that is absent, negative or infinite
+/// counts as none. All NaN where there is no open interest or its sum overflows, `pain` where that does.
 #[must_use]
 pub fn max_pain(strikes: &[f64], call_oi: &[f64], put_oi: &[f64], reference: f64) -> MaxPain {
-    let total: f64 = call_oi.iter().chain(put_oi).map(|&oi| counted(oi)).sum();
+    let (calls, puts) = (counted(call_oi), counted(put_oi));
+    let puts_total = sum([&puts], |[p]| p);
+    let total = puts_total + sum([&calls], |[c]| c);
     // The comparison is false for a sum that overflowed, too.
     if !(total > 0.0 && total < f64::INFINITY) {
         return MaxPain::NAN;
     }
-    let flat = FLAT * total;
-    let last = strikes.len() - 1;
-    let mut slope = -put_oi.iter().map(|&oi| counted(oi)).sum::<f64>();
-    let mut lo = last;
-    let mut hi = last;
-    for i in 0..last {
-        slope += counted(call_oi[i]) + counted(put_oi[i]);
-        if slope >= -flat && lo == last {
-            lo = i;
-        }
-        if slope > flat {
-            hi = i;
-            break;
-        }
-    }
+    let (lo, hi) = least(&calls, &puts, -puts_total, FLAT * total);
     let (lo, hi) = (strikes[lo], strikes[hi]);
     let point = if reference.is_nan() { lo } else { reference.clamp(lo, hi) };
-    MaxPain { lo, hi, point, pain: pain_at(point, strikes, call_oi, put_oi) }
+    let split = strikes.partition_point(|&k| k < point);
+    let pain = sum([&strikes[..split], &calls[..split]], |[k, c]| (point - k) * c)
+        + sum([&strikes[split..], &puts[split..]], |[k, p]| (k - point) * p);
+    MaxPain { lo, hi, point, pain: if pain < f64::INFINITY { pain } else { f64::NAN } }
 }
 
-/// `pain(x)`.
-#[must_use]
-pub fn pain_at(x: f64, strikes: &[f64], call_oi: &[f64], put_oi: &[f64]) -> f64 {
-    let sides = call_oi.iter().zip(put_oi);
-    strikes
-        .iter()
-        .zip(sides)
-        .map(|(&k, (&c, &p))| if x > k { (x - k) * counted(c) } else { (k - x) * counted(p) })
-        .sum()
+/// Open interest as it counts.
+fn counted(oi: &[f64]) -> Vec<f64> {
+    let number = |&oi: &f64| {
+        // Two selects, each one vector instruction; as one condition they are not vectorised.
+        let known = if oi > 0.0 { oi } else { 0.0 };
+        if known < f64::INFINITY { known } else { 0.0 }
+    };
+    oi.iter().map(number).collect()
+}
+
+/// First and last index of the least pain: where the slope, `slope` before the first strike, is no longer below
+/// `-flat`, and where it is above `flat`.
+fn least(calls: &[f64], puts: &[f64], mut slope: f64, flat: f64) -> (usize, usize) {
+    let last = calls.len() - 1;
+    let mut lo = None;
+    for start in (0..last).step_by(STRIDE) {
+        let stride = start..(start + STRIDE).min(last);
+        // The slope never falls: a stride that ends below needs no second look.
+        let after = slope + sum([&calls[stride.clone()], &puts[stride.clone()]], |[c, p]| c + p);
+        if after < -flat {
+            slope = after;
+            continue;
+        }
+        for i in stride {
+            slope += calls[i] + puts[i];
+            if slope >= -flat {
+                lo = lo.or(Some(i));
+            }
+            if slope > flat {
+                return (lo.unwrap_or(i), i);
+            }
+        }
+    }
+    (lo.unwrap_or(last), last)
 }
 
 #[cfg(test)]
@@ -107,6 +121,9 @@ mod tests {
             assert!(max_pain(&STRIKES, &[oi; 4], &[oi; 4], 100.0).lo.is_nan());
         }
         assert!(max_pain(&STRIKES, &[f64::MAX; 4], &[f64::MAX; 4], 100.0).pain.is_nan());
+        let huge = max_pain(&[1e300, 2e300], &[0.0, 1e300], &[1e300, 0.0], 1.5e300);
+        assert_eq!((huge.lo, huge.hi, huge.pain), (1e300, 2e300, 0.0));
+        assert!(max_pain(&[1e300, 2e300], &[1e300, 0.0], &[0.0, 3e300], 0.0).pain.is_nan());
         assert!(max_pain(&[], &[], &[], 100.0).lo.is_nan());
         assert_eq!(
             max_pain(&[7.0], &[1.0], &[2.0], 100.0),
@@ -120,8 +137,8 @@ mod tests {
         /// Thirds of contracts do not sum exactly; in thirds the reference is exact.
         #[test]
         fn equals_brute_force(
-            gaps in prop::collection::vec(1u32..5, 1..40),
-            thirds in prop::collection::vec((0u32..4, 0u32..4), 40),
+            gaps in prop::collection::vec(1u32..5, 1..90),
+            thirds in prop::collection::vec((0u32..4, 0u32..4), 90),
         ) {
             let mut level = 100;
             let strikes: Vec<i64> = gaps.iter().map(|&g| { level += i64::from(g); level }).collect();

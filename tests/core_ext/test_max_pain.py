@@ -65,6 +65,21 @@ def test_equals_brute_force(
     assert found[3] == pytest.approx(float(pain(point, strikes, calls, puts)), rel=1e-12, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n", [2, 15, 16, 17, 100, 500])
+def test_a_long_chain_equals_brute_force(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    strikes = 100 + np.cumsum(rng.integers(1, 5, n))
+    calls, puts = 75 * rng.integers(0, 3000, (2, n)) * (rng.random((2, n)) < 0.7)
+    calls[0] += 1
+    gaps = strikes[:, None] - strikes[None, :]
+    pains = np.maximum(gaps, 0) @ calls + np.maximum(-gaps, 0) @ puts
+    best = np.flatnonzero(pains == pains.min())
+    lo, hi = strikes[best[0]], strikes[best[-1]]
+    found = _core.max_pain(*(part.astype(float) for part in (strikes, calls, puts)), np.nan)
+    assert found == (lo, hi, lo, pains.min())
+
+
 def test_a_flat_that_floats_miss() -> None:
     strikes = np.array([100.0, 110.0, 120.0])
     calls = np.array([0.1 + 0.2, 0.0, 0.0])
