@@ -288,12 +288,14 @@ def max_pain(
 
 @final
 class Bars:
-    """Bars as columns of one element per bar, ascending by ``start``; intervals without a tick have no bar.
+    """Bars of one element per bar, ascending by ``start``; intervals without a tick have no bar.
 
-    Two partial bars of one interval that share no tick merge: open with the smaller and close with the
-    greater ``(ts, order)``, highest high, lowest low, sum of counts.
+    Unchangeable; each access to a column makes a new array. Equal where all bars and `interval_ns` are.
     """
 
+    @property
+    def interval_ns(self) -> int:
+        """Length of each interval, nanoseconds."""
     @property
     def start(self) -> NDArray[np.int64]:
         """First nanosecond of the interval, a multiple of its length since the epoch."""
@@ -324,12 +326,29 @@ class Bars:
     @property
     def last_order(self) -> NDArray[np.int64]:
         """Order of the last tick."""
+    def merge(self, other: Bars) -> Bars:
+        """The bars of the ticks of both, as one aggregation of all of them would give.
+
+        Where both have a bar of the same interval: open of the smaller first and close of the greater last
+        ``(ts, order)``, highest high, lowest low, sum of counts. The order of merging does not matter.
+
+        Args:
+            other: Bars of the same length, of other ticks. A tick that both hold would count twice; where it
+                is the first or last of its bar on both sides, that is noticed.
+
+        Raises:
+            ValueError: the lengths differ (both are named), or a tick is noticed in both.
+        """
     def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
 
 def ohlc(
     ts_ns: NDArray[np.int64], order: NDArray[np.int64], price: NDArray[np.float64], interval_ns: int
 ) -> Bars:
     """Aggregates ticks, in any order, to bars aligned to the epoch.
+
+    Ticks that come in ascending order of ``(ts, order)`` take one pass; others are sorted first, the quicker
+    the fewer ascending runs they are made of.
 
     Args:
         ts_ns: ``int64[n]``, time of each tick in nanoseconds UTC.

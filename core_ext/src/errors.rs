@@ -49,6 +49,18 @@ pub enum CoreError {
         /// Position of the tick that contradicts an earlier one.
         index: usize,
     },
+    /// Bars of different lengths are to be merged.
+    DifferentIntervals {
+        /// Length of the one, in nanoseconds.
+        left: i64,
+        /// Length of the other.
+        right: i64,
+    },
+    /// Two parts of one bar hold the same tick, which would count twice.
+    SharedTick {
+        /// First nanosecond of the bar.
+        start: i64,
+    },
 }
 
 impl fmt::Display for CoreError {
@@ -77,6 +89,15 @@ impl fmt::Display for CoreError {
             }
             Self::ConflictingTick { index } => {
                 write!(f, "tick {index} repeats the time and order of another tick with a different price")
+            }
+            Self::DifferentIntervals { left, right } => {
+                write!(f, "bars of {left} ns cannot be merged with bars of {right} ns")
+            }
+            Self::SharedTick { start } => {
+                write!(
+                    f,
+                    "both parts of the bar that starts at {start} hold the same tick: it would count twice"
+                )
             }
         }
     }
@@ -110,8 +131,8 @@ pub fn check_strikes(strikes: &[f64]) -> Result<(), CoreError> {
         return Ok(());
     };
     // Without an early exit the comparisons are vector instructions; the search below is for the offender alone.
-    let ascending = strikes.iter().zip(&strikes[1..]).fold(true, |all, (a, b)| all & (a < b));
-    if ascending && *first > 0.0 && *last < f64::INFINITY {
+    let ascents = strikes.iter().zip(&strikes[1..]).filter(|(a, b)| a < b).count();
+    if ascents == strikes.len() - 1 && *first > 0.0 && *last < f64::INFINITY {
         return Ok(());
     }
     let mut previous = 0.0;

@@ -3,7 +3,12 @@
 //! Results depend on the inputs alone: no I/O, no clock, no randomness, no state, and no function whose last bits
 //! depend on the machine.
 // Counts of strikes and ticks are far below 2^52; exponents are cut and joined as bit patterns on purpose.
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 // A test that asks for one exact number means it.
 #![cfg_attr(test, allow(clippy::float_cmp))]
 

@@ -1,45 +1,61 @@
 //! Bars of ticks.
 use super::{arrays, run};
-use crate::bars::{Bar, aggregate};
-use numpy::{Element, PyArray1, PyUntypedArrayMethods};
+use crate::bars::{self, Bar};
+use numpy::{Element, PyArray1};
 use pyo3::prelude::*;
 
-type Column<T> = Py<PyArray1<T>>;
+type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
-/// Bars as columns, one element per bar, in ascending order of `start`.
-#[pyclass(frozen, get_all, module = "deltastream._core")]
-pub struct Bars {
-    /// First nanosecond of the interval.
-    start: Column<i64>,
-    /// Price of the first tick.
-    open: Column<f64>,
-    /// Highest price.
-    high: Column<f64>,
-    /// Lowest price.
-    low: Column<f64>,
-    /// Price of the last tick.
-    close: Column<f64>,
-    /// Number of ticks.
-    count: Column<i64>,
-    /// Time of the first tick.
-    first_ts: Column<i64>,
-    /// Order of the first tick.
-    first_order: Column<i64>,
-    /// Time of the last tick.
-    last_ts: Column<i64>,
-    /// Order of the last tick.
-    last_order: Column<i64>,
+/// Bars, one element per bar in each column, in ascending order of `start`.
+#[pyclass(frozen, eq, module = "deltastream._core")]
+#[derive(PartialEq)]
+pub struct Bars(bars::Bars);
+
+/// Writes the columns' getters from one list.
+macro_rules! columns {
+    ($($name:ident: $kind:ty = $value:expr;)*) => {
+        #[pymethods]
+        impl Bars {
+            $(
+                #[getter]
+                fn $name<'py>(&self, py: Python<'py>) -> Column<'py, $kind> {
+                    column(py, self.0.as_slice(), $value)
+                }
+            )*
+
+            #[getter]
+            fn interval_ns(&self) -> i64 {
+                self.0.interval_ns()
+            }
+
+            /// The bars of the ticks of both.
+            fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+                let (left, right) = (&self.0, &other.0);
+                run(py, left.as_slice().len() + right.as_slice().len(), || left.merge(right)).map(Self)
+            }
+
+            fn __len__(&self) -> usize {
+                self.0.as_slice().len()
+            }
+
+            fn __repr__(&self) -> String {
+                format!("<Bars: {} of {} ns>", self.__len__(), self.0.interval_ns())
+            }
+        }
+    };
 }
 
-#[pymethods]
-impl Bars {
-    fn __len__(&self, py: Python<'_>) -> usize {
-        self.start.bind(py).len()
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<Bars: {}>", self.__len__(py))
-    }
+columns! {
+    start: i64 = |b| b.start;
+    open: f64 = |b| b.open;
+    high: f64 = |b| b.high;
+    low: f64 = |b| b.low;
+    close: f64 = |b| b.close;
+    count: i64 = |b| b.count;
+    first_ts: i64 = |b| b.first.0;
+    first_order: i64 = |b| b.first.1;
+    last_ts: i64 = |b| b.last.0;
+    last_order: i64 = |b| b.last.1;
 }
 
 /// Aggregates ticks in any order to aligned bars.
@@ -55,21 +71,9 @@ pub fn ohlc(
     let ts_ns = arrays::integers("ts_ns", ts_ns)?;
     let order = arrays::integers("order", order)?;
     let price = arrays::floats("price", price)?;
-    let bars = run(py, ts_ns.len(), || aggregate(&ts_ns, &order, &price, interval_ns))?;
-    Ok(Bars {
-        start: column(py, &bars, |b| b.start),
-        open: column(py, &bars, |b| b.open),
-        high: column(py, &bars, |b| b.high),
-        low: column(py, &bars, |b| b.low),
-        close: column(py, &bars, |b| b.close),
-        count: column(py, &bars, |b| b.count),
-        first_ts: column(py, &bars, |b| b.first.0),
-        first_order: column(py, &bars, |b| b.first.1),
-        last_ts: column(py, &bars, |b| b.last.0),
-        last_order: column(py, &bars, |b| b.last.1),
-    })
+    run(py, ts_ns.len(), || bars::Bars::aggregate(&ts_ns, &order, &price, interval_ns)).map(Bars)
 }
 
-fn column<T: Element>(py: Python<'_>, bars: &[Bar], field: impl Fn(&Bar) -> T) -> Column<T> {
-    PyArray1::from_iter(py, bars.iter().map(field)).unbind()
+fn column<'py, T: Element>(py: Python<'py>, bars: &[Bar], field: impl Fn(&Bar) -> T) -> Column<'py, T> {
+    PyArray1::from_iter(py, bars.iter().map(field))
 }
