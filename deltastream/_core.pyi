@@ -15,7 +15,7 @@ Raises (all functions):
         that is not C-contiguous.
 """
 
-from typing import Final, final
+from typing import Final, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,6 +206,61 @@ class Summary:
     @property
     def put_oi_change_count(self) -> int:
         """Puts with open interest stated now and for the previous session."""
+    @property
+    def call_gex(self) -> float:
+        """Gamma exposure of the calls, each with sign +1: sum of ``gamma * oi * m * S**2 / 100``, currency of
+        delta per 1 % of the spot. This and the seven below are NaN where no contract of the side enters, or
+        the multiplier is not known."""
+    @property
+    def put_gex(self) -> float:
+        """Gamma exposure of the puts, each with sign +1."""
+    @property
+    def call_dex(self) -> float:
+        """Delta exposure of the calls: sum of ``delta * oi * m * S``, currency of delta."""
+    @property
+    def put_dex(self) -> float:
+        """Delta exposure of the puts, each with sign +1 (so it is negative, as their deltas are)."""
+    @property
+    def call_vex(self) -> float:
+        """Vanna exposure of the calls: sum of ``vanna * oi * m * S``, currency of delta per volatility
+        point."""
+    @property
+    def put_vex(self) -> float:
+        """Vanna exposure of the puts, each with sign +1."""
+    @property
+    def call_chex(self) -> float:
+        """Charm exposure of the calls: sum of ``charm * oi * m * S``, currency of delta per calendar day."""
+    @property
+    def put_chex(self) -> float:
+        """Charm exposure of the puts, each with sign +1."""
+    @property
+    def gex(self) -> float:
+        """Net gamma exposure under the convention; this and the three below are NaN where a side is."""
+    @property
+    def dex(self) -> float:
+        """Net delta exposure under the convention."""
+    @property
+    def vex(self) -> float:
+        """Net vanna exposure under the convention."""
+    @property
+    def chex(self) -> float:
+        """Net charm exposure under the convention."""
+    @property
+    def call_wall(self) -> float:
+        """Strike of the largest gamma exposure among the calls, the lowest on a tie; NaN where none is
+        positive. It needs no multiplier."""
+    @property
+    def put_wall(self) -> float:
+        """Strike of the largest gamma exposure among the puts."""
+    @property
+    def absolute_gamma_strike(self) -> float:
+        """Strike of the largest sum of the magnitudes of both."""
+    @property
+    def exposure_count(self) -> int:
+        """Contracts that entered the exposures: open interest stated, delta, gamma, vanna, charm finite."""
+    @property
+    def exposure_coverage(self) -> float:
+        """Their share of all the open interest stated; NaN where that is none."""
     def as_tuple(self) -> tuple[float | int, ...]:
         """All values in the order of this listing."""
 
@@ -218,8 +273,11 @@ def sweep(
     rate: float,
     tick_size: float,
     lot: float,
+    multiplier: float,
+    convention: Literal["naive", "inverse", "short_all"],
+    level: str | None = None,
 ) -> tuple[NDArray[np.float64], Summary]:
-    """Computes everything the enricher needs of one chain.
+    """Computes everything the enricher needs of one chain, with the same bits on every level.
 
     A price is there when it is finite and positive, a quantity (volume, open interest) when it is finite and
     not negative; anything else is absent. The mid is ``(bid + ask) / 2`` of a quote with both that is not
@@ -240,9 +298,15 @@ def sweep(
         tick_size: Smallest price step, the threshold of a price change; NaN counts as 0.
         lot: Contract size in the unit of the open interest; the threshold of its change is the larger of one
             lot and 0.5 % of the previous value; NaN counts as 0.
+        multiplier: Units of the underlying per unit of open interest; NaN: exposures are NaN.
+        convention: Which side of every contract dealers are taken to hold, for the net exposures. "naive":
+            long the calls, short the puts; "inverse": the other way round; "short_all": short both. These are
+            conventions, not observations.
+        level: Instruction set, one of those this processor has; None for the best.
 
     Returns:
-        ``(values, summary)``. ``values`` is ``float64[22, n]``, rows 0-10 the calls, rows 11-21 the puts:
+        ``(values, summary)``. ``values`` is ``float64[38, n]``, rows 0-10 the calls, rows 11-21 the puts,
+        then rows 22-29 the further Greeks of the calls, rows 30-37 those of the puts:
 
         ==  ===========  ==============================================================================
         0   bid_iv       volatility at the bid, NaN unless solvable
@@ -258,11 +322,19 @@ def sweep(
         9   oi_change    ``oi - prev_oi``, NaN where either is absent
         10  buildup      of ``last - prev_close`` and ``oi_change``: 0 neutral, 1 long build-up, 2 short
                          build-up, 3 short covering, 4 long unwinding; NaN where one of the four is absent
+        22  vanna        ``d2V / dS dsigma``, per volatility point
+        23  charm        ``-d2V / dS dT``, per calendar day
+        24  vomma        ``d2V / dsigma2``, per volatility point squared
+        25  veta         ``d2V / dsigma dT``, per volatility point and calendar day
+        26  speed        ``d3V / dS3``
+        27  zomma        ``d3V / dS2 dsigma``, per volatility point
+        28  color        ``d3V / dS2 dT``, per calendar day
+        29  ultima       ``d3V / dsigma3``, per volatility point cubed
         ==  ===========  ==============================================================================
 
     Raises:
-        ValueError: a strike is not finite and positive, or not above the one before; it is named by its
-            position.
+        ValueError: a strike is not finite and positive, or not above the one before (it is named by its
+            position); there is no such convention or level.
     """
 
 def max_pain(

@@ -13,7 +13,7 @@ import numpy as np
 
 from deltastream._core import Summary, sweep
 from deltastream.analytics.settings import AnalyticsSettings
-from deltastream.messages import EnrichedChain, OptionChain, Position
+from deltastream.messages import CHAIN_ROWS, ENRICHED_ROWS, EnrichedChain, OptionChain, Position
 
 __all__ = ["YEAR_NS", "enrich"]
 
@@ -26,6 +26,7 @@ _FORWARD_SOURCES: Final[tuple[Literal["parity", "future", "spot", "none"], ...]]
     "spot",
     "none",
 )
+_CONVENTION: Final = "naive"
 _UNTIMED: Final = "timestamp_unknown"
 _ATM_FROM_SPOT: Final = 1
 _STRADDLE_FROM_LAST: Final = 1
@@ -72,13 +73,15 @@ def enrich(
         rate=rate,
         tick_size=_nan(chain.tick_size),
         lot=_nan(chain.lot),
+        multiplier=chain.multiplier if chain.oi_unit == "contracts" else 1.0,
+        convention=_CONVENTION,
     )
     metrics = _metrics(summary)
     return EnrichedChain(
         **{name: getattr(chain, name) for name in _INHERITED},
         **metrics,
         ts_recv=ts_recv,
-        columns=np.concatenate((chain.columns, analytics)),
+        columns=np.concatenate((chain.columns, analytics[: ENRICHED_ROWS - CHAIN_ROWS])),
         flags=_flags(chain, summary, t, no_time),
         source=source,
         rate=rate,

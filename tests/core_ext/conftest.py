@@ -134,7 +134,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def parameters() -> dict[str, float]:
+def parameters() -> dict[str, Any]:
     """Keyword arguments of a sweep of `chain`."""
     return {
         "spot": 24512.3,
@@ -143,11 +143,13 @@ def parameters() -> dict[str, float]:
         "rate": 0.065,
         "tick_size": 0.05,
         "lot": 75.0,
+        "multiplier": 75.0,
+        "convention": "naive",
     }
 
 
 @pytest.fixture
-def chain(parameters: dict[str, float], kernels: Kernels) -> Callable[..., np.ndarray]:
+def chain(parameters: dict[str, Any], kernels: Kernels) -> Callable[..., np.ndarray]:
     """Builds a quoted chain with a smile around the spot: ``chain(n=21, seed=0)``."""
 
     def build(n: int = 21, seed: int = 0) -> np.ndarray:

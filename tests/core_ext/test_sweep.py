@@ -11,21 +11,31 @@ from hypothesis.extra import numpy as hnp
 from deltastream import _core
 
 BID_IV, IV, ASK_IV, STATUS, DELTA, GAMMA, THETA, VEGA, RHO, OI_CHANGE, BUILDUP = range(11)
+VANNA, CHARM, VOMMA, VETA, SPEED, ZOMMA, COLOR, ULTIMA = FURTHER = range(22, 30)
 BID, ASK, LAST, VOLUME, OI, PREV_CLOSE, PREV_OI = 1, 3, 5, 6, 7, 8, 9
-PUT_IN, PUT_OUT = 11, 11
+FURTHER_NAMES = ("vanna", "charm", "vomma", "veta", "speed", "zomma", "color", "ultima")
+PUT_IN, PUT_OUT, PUT_FURTHER = 11, 11, 8
+GREEKS = [DELTA, GAMMA, THETA, VEGA, RHO, *FURTHER]
+SIDE_FREE = [GAMMA, VEGA, VANNA, VOMMA, VETA, SPEED, ZOMMA, COLOR, ULTIMA]
+"""Greeks that are the same for a call and a put of one volatility."""
+
+
+def put(row: int) -> int:
+    """The row of the puts that belongs to a row of the calls."""
+    return row + (PUT_FURTHER if row >= VANNA else PUT_OUT)
 
 
 def test_a_quoted_chain(chain, parameters) -> None:
     columns = chain()
     values, summary = _core.sweep(columns, **parameters)
-    assert values.shape == (22, 21)
+    assert values.shape == (38, 21)
     assert summary.strikes == summary.two_sided == 21
     assert summary.converged == 42
     assert summary.forward == pytest.approx(24537.0, abs=0.5)
     assert (summary.forward_source, summary.atm_source, summary.straddle_source) == (0, 0, 0)
     assert summary.atm_strike == 24550.0
     assert summary.atm_iv == pytest.approx(0.12, abs=0.002)
-    for rows in (values[:11], values[11:]):
+    for rows in (values[:11], values[11:22]):
         assert (rows[STATUS] == 0).all()
         assert (rows[BID_IV] < rows[IV]).all()
         assert (rows[IV] < rows[ASK_IV]).all()
@@ -37,26 +47,33 @@ def test_a_quoted_chain(chain, parameters) -> None:
     assert summary.max_pain_lo <= summary.max_pain_strike <= summary.max_pain_hi
 
 
-def test_the_mid_volatility_reproduces_the_mid(chain, parameters) -> None:
+def test_the_mid_volatility_reproduces_the_mid(chain, parameters, kernels) -> None:
     columns = chain()
     values, summary = _core.sweep(columns, **parameters)
-    strikes, t, rate = columns[0], parameters["t"], parameters["rate"]
+    spot, t, rate = parameters["spot"], parameters["t"], parameters["rate"]
+    carry = rate - math.log(summary.forward / spot) / t
     for side in (0, 1):
-        sigmas = np.ascontiguousarray(values[11 * side + IV])
-        prices = _core.black76_price(summary.forward, strikes, t, sigmas, rate)[side]
+        sigma, is_call = values[11 * side + IV], side == 0
+        prices = kernels.price("black76", summary.forward, columns[0], t, sigma, rate, 0.0, is_call)
         mids = (columns[11 * side + BID] + columns[11 * side + ASK]) / 2
         np.testing.assert_allclose(prices, mids, rtol=1e-12)
-        greeks = _core.black76_greeks(summary.forward, strikes, t, sigmas, rate, parameters["spot"])[side]
-        np.testing.assert_array_equal(greeks, values[11 * side + DELTA : 11 * side + RHO + 1])
+        # The Greeks are those of the model whose yield is the one that the forward implies.
+        greeks = kernels.all_greeks("bsm", spot, columns[0], t, sigma, rate, carry, is_call, raw=False)
+        names = ("delta", "gamma", "theta", "vega", "rho", *FURTHER_NAMES)
+        for name, row in zip(names, GREEKS, strict=True):
+            found = values[put(row) if side else row]
+            size = np.abs(greeks[name]).max()
+            np.testing.assert_allclose(found, greeks[name], rtol=1e-9, atol=1e-10 * size, err_msg=name)
 
 
 @pytest.mark.parametrize("t", [np.nan, 0.0, -0.01, np.inf])
 def test_without_time_the_rest_is_computed(chain, parameters, t: float) -> None:
     values, summary = _core.sweep(chain(), **parameters | {"t": t})
-    for rows in (values[:11], values[11:]):
+    for rows in (values[:11], values[11:22]):
         assert (rows[STATUS] == 5).all()
         assert np.isnan(rows[[BID_IV, IV, ASK_IV, DELTA, GAMMA, THETA, VEGA, RHO]]).all()
         assert np.isfinite(rows[[OI_CHANGE, BUILDUP]]).all()
+    assert np.isnan(values[22:]).all()
     assert np.isnan([summary.forward, summary.forward_error, summary.atm_iv, summary.avg_iv]).all()
     assert (summary.forward_source, summary.atm_source, summary.atm_strike) == (3, 1, 24500.0)
     assert summary.straddle_source == 0
@@ -122,16 +139,14 @@ def test_no_two_sided_quote(chain, parameters, bid: float, ask: float) -> None:
     assert math.isnan(values[IV, 10])
     assert summary.two_sided == 20
     # One volatility per strike: the call's Greeks are those of the put's volatility.
-    sigma = values[PUT_OUT + IV, 10]
-    greeks, _ = _core.black76_greeks(
-        summary.forward,
-        columns[0, 10:11],
-        parameters["t"],
-        np.array([sigma]),
-        parameters["rate"],
-        parameters["spot"],
-    )
-    np.testing.assert_array_equal(values[DELTA : RHO + 1, 10], greeks[:, 0])
+    forward, strike, spot = summary.forward, columns[0, 10], parameters["spot"]
+    for row in SIDE_FREE:
+        assert values[row, 10] == values[put(row), 10]
+    discount = math.exp(-parameters["rate"] * parameters["t"])
+    parity = values[DELTA, 10] - values[put(DELTA), 10]
+    assert parity == pytest.approx(discount * forward / spot, rel=1e-14)
+    parity = values[RHO, 10] - values[put(RHO), 10]
+    assert parity == pytest.approx(0.01 * parameters["t"] * discount * strike, rel=1e-14)
 
 
 def test_bid_and_ask_are_solved_alone(chain, parameters) -> None:
@@ -157,7 +172,8 @@ def test_above_maximum_without_other_side(chain, parameters) -> None:
     columns[PUT_IN + BID, 0] = np.nan
     values, _ = _core.sweep(columns, **parameters)
     assert values[STATUS, 0] == 3
-    assert np.isnan(values[DELTA : RHO + 1, 0]).all()
+    assert np.isnan(values[GREEKS, 0]).all()
+    assert np.isnan(values[[put(row) for row in GREEKS], 0]).all()
     assert values[PUT_OUT + STATUS, 0] == 1
 
 
@@ -167,11 +183,14 @@ def test_rate_absent(chain, parameters) -> None:
     assert summary.forward_source == 2
 
 
-def test_without_spot_delta_gamma_theta_are_absent(chain, parameters) -> None:
+def test_without_spot_only_derivatives_by_volatility_and_rate(chain, parameters) -> None:
     values, summary = _core.sweep(chain(), **parameters | {"spot": np.nan})
     assert summary.forward_source == 0
-    assert np.isnan(values[[DELTA, GAMMA, THETA]]).all()
-    assert np.isfinite(values[[IV, VEGA, RHO]]).all()
+    there = [VEGA, RHO, VOMMA, ULTIMA]
+    absent = [row for row in GREEKS if row not in there]
+    for side in (lambda row: row, put):
+        assert np.isnan(values[[side(row) for row in absent]]).all()
+        assert np.isfinite(values[[side(row) for row in (IV, *there)]]).all()
 
 
 def test_straddle_uses_last_for_the_side_without_quote(chain, parameters) -> None:
@@ -267,7 +286,7 @@ def test_totals_tell_absent_from_zero(chain, parameters) -> None:
 
 def test_no_strikes(parameters) -> None:
     values, summary = _core.sweep(np.empty((23, 0)), **parameters)
-    assert values.shape == (22, 0)
+    assert values.shape == (38, 0)
     assert summary.strikes == summary.two_sided == summary.converged == 0
     assert (summary.forward, summary.forward_source) == (parameters["spot"], 2)
     assert (summary.atm_source, summary.straddle_source) == (2, 2)
@@ -278,16 +297,39 @@ def test_no_strikes(parameters) -> None:
 def test_one_strike(chain, parameters) -> None:
     columns = np.ascontiguousarray(chain()[:, 10:11])
     values, summary = _core.sweep(columns, **parameters)
-    assert values.shape == (22, 1)
+    assert values.shape == (38, 1)
     assert (summary.strikes, summary.atm_strike, summary.forward_error) == (1, 24500.0, 0.0)
     assert math.isnan(summary.atm_iv)
 
 
-def test_the_same_bits_again(chain, parameters) -> None:
-    columns = chain(60, seed=5)
-    first, again = (_core.sweep(columns, **parameters) for _ in range(2))
-    assert first[0].tobytes() == again[0].tobytes()
-    assert repr(first[1]) == repr(again[1])
+@pytest.mark.parametrize("n", [1, 21, 64, 65, 130])
+def test_the_same_bits_again_and_on_every_level(chain, parameters, n: int) -> None:
+    columns = chain(n, seed=5)
+    columns[[BID, PUT_IN + ASK], ::7] = np.nan
+    columns[PUT_IN + BID, ::14] = np.nan
+    first = _core.sweep(columns, **parameters)
+    for level in (None, *_core.levels()):
+        again = _core.sweep(columns, **parameters, level=level)
+        assert first[0].tobytes() == again[0].tobytes()
+        assert repr(first[1]) == repr(again[1])
+
+
+def test_every_nan_has_the_same_bits(chain, parameters) -> None:
+    columns = chain()
+    columns[BID, ::2] = columns[PUT_IN + BID, ::3] = np.nan
+    for spoiled in ({}, {"spot": np.nan}, {"t": np.nan}, {"rate": np.nan}):
+        values, _ = _core.sweep(columns, **parameters | spoiled)
+        assert set(values[np.isnan(values)].view(np.uint64).tolist()) == {0x7FF8000000000000}
+
+
+def test_a_contract_does_not_depend_on_its_neighbours(chain, parameters) -> None:
+    columns = chain(100, seed=2)
+    columns[BID] = np.nan
+    parameters["future"] = 24530.0
+    whole, _ = _core.sweep(columns, **parameters)
+    for part in (slice(0, 1), slice(37, 90), slice(63, 66)):
+        values, _ = _core.sweep(np.ascontiguousarray(columns[:, part]), **parameters)
+        assert values.tobytes() == np.ascontiguousarray(whole[:, part]).tobytes()
 
 
 NUMBERS = st.one_of(
@@ -313,14 +355,20 @@ def hostile_chains(draw: st.DrawFn) -> np.ndarray:
     NUMBERS,
     NUMBERS | st.floats(1e-6, 2.0),
     NUMBERS | st.floats(0.0, 0.2),
-    NUMBERS,
-    NUMBERS,
+    st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    st.sampled_from(["naive", "inverse", "short_all"]),
 )
-def test_any_numbers_have_a_defined_result(columns, spot, future, t, rate, tick_size, lot) -> None:
+def test_any_numbers_have_a_defined_result(columns, spot, future, t, rate, others, convention) -> None:
     values, summary = _core.sweep(
-        columns, spot=spot, future=future, t=t, rate=rate, tick_size=tick_size, lot=lot
+        columns,
+        spot=spot,
+        future=future,
+        t=t,
+        rate=rate,
+        **dict(zip(("tick_size", "lot", "multiplier"), others, strict=True)),
+        convention=convention,
     )
-    for rows in (values[:11], values[11:]):
+    for rows in (values[:11], values[11:22]):
         codes = rows[STATUS]
         assert np.isin(codes, [*range(8), *range(17, 23)]).all()
         assert ((codes == 0) == (rows[IV] > 0)).all()
@@ -328,7 +376,7 @@ def test_any_numbers_have_a_defined_result(columns, spot, future, t, rate, tick_
         assert (np.isnan(rows[BUILDUP]) | np.isin(rows[BUILDUP], range(5))).all()
         for row in (BID_IV, ASK_IV):
             assert (np.isnan(rows[row]) | (rows[row] > 0)).all()
-    for own, other in ((values[:11], values[11:]), (values[11:], values[:11])):
+    for own, other in ((values[:11], values[11:22]), (values[11:22], values[:11])):
         assert ((own[STATUS] >= 16) == (np.isnan(own[IV]) & ~np.isnan(other[IV]))).all()
     assert summary.forward_source in range(4)
     assert math.isnan(summary.forward) == (summary.forward_source == 3)
@@ -337,3 +385,11 @@ def test_any_numbers_have_a_defined_result(columns, spot, future, t, rate, tick_
     assert summary.two_sided <= summary.strikes == columns.shape[1]
     if summary.max_pain_lo == summary.max_pain_lo:
         assert summary.max_pain_lo <= summary.max_pain_strike <= summary.max_pain_hi
+    for name in ("gex", "dex", "vex", "chex"):
+        sides = [getattr(summary, f"{side}_{name}") for side in ("call", "put")]
+        assert not np.isinf([*sides, getattr(summary, name)]).any()
+        assert math.isnan(getattr(summary, name)) or not np.isnan(sides).any()
+    assert summary.exposure_count <= 2 * summary.strikes
+    assert not summary.exposure_coverage > 1 + 1e-12
+    walls = (summary.call_wall, summary.put_wall, summary.absolute_gamma_strike)
+    assert all(math.isnan(wall) or wall in columns[0] for wall in walls)

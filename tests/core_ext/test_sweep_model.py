@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,27 +46,67 @@ def implied(
     return math.sqrt(low * high), 0
 
 
+GREEKS = (
+    ("delta", "gamma", "theta", "vega", "rho"),
+    ("vanna", "charm", "vomma", "veta", "speed", "zomma", "color", "ultima"),
+)
+Estimates = dict[str, tuple[float, float]]
+
+
 def greeks(
     spot: float, forward: float, strike: float, t: float, sigma: float, rate: float, is_call: bool
-) -> list[float]:
-    """By differences of prices with the carry held."""
+) -> Estimates:
+    """By differences with the carry held: of prices, and of the textbook's delta, gamma and vega.
+
+    Each comes with the size that an error of it is to be measured by.
+    """
     carry = rate - math.log(forward / spot) / t
+    steps = {"s": spot * sigma * math.sqrt(t) * 1e-3, "t": t * 1e-4, "v": sigma * 1e-4, "r": 1e-4}
+    point, day = 0.01, 1 / 365
 
     def value(s: float = spot, t: float = t, v: float = sigma, r: float = rate) -> float:
         return black(s * math.exp((r - carry) * t), strike, t, v, r, is_call)
 
-    def slope(name: str, at: float, step: float) -> float:
-        return (value(**{name: at + step}) - value(**{name: at - step})) / (2 * step)
+    def d1(s: float, t: float, v: float) -> float:
+        return (math.log(s / strike) + (rate - carry + v * v / 2) * t) / (v * math.sqrt(t))
 
-    ds = spot * sigma * math.sqrt(t) * 1e-3
-    gamma = (value(s=spot + ds) - 2 * value() + value(s=spot - ds)) / ds**2
-    return [
-        slope("s", spot, ds),
-        gamma,
-        -slope("t", t, t * 1e-4) / 365,
-        slope("v", sigma, sigma * 1e-4) / 100,
-        slope("r", rate, 1e-4) / 100,
-    ]
+    def density(s: float, t: float, v: float) -> float:
+        return math.exp(-carry * t - d1(s, t, v) ** 2 / 2) / math.sqrt(2 * math.pi)
+
+    def delta(s: float = spot, t: float = t, v: float = sigma) -> float:
+        sign = 1 if is_call else -1
+        return sign * math.exp(-carry * t) * cdf(sign * d1(s, t, v))
+
+    def gamma(s: float = spot, t: float = t, v: float = sigma) -> float:
+        return density(s, t, v) / (s * v * math.sqrt(t))
+
+    def vega(s: float = spot, t: float = t, v: float = sigma) -> float:
+        return s * density(s, t, v) * math.sqrt(t)
+
+    def slope(of: Callable[..., float], name: str, unit: float) -> tuple[float, float]:
+        at = {"s": spot, "t": t, "v": sigma, "r": rate}[name]
+        step = steps[name]
+        found = (of(**{name: at + step}) - of(**{name: at - step})) / (2 * step)
+        reach = {"s": steps["s"] * 1e3, "t": t, "v": sigma, "r": 1.0}[name]
+        return found * unit, abs(of() * unit) / reach
+
+    wide = 1e-3 * sigma
+    bend = (vega(v=sigma + wide) - 2 * vega() + vega(v=sigma - wide)) / wide**2
+    return {
+        "delta": slope(value, "s", 1.0),
+        "gamma": (gamma(), gamma()),
+        "theta": slope(value, "t", -day),
+        "vega": slope(value, "v", point),
+        "rho": slope(value, "r", point),
+        "vanna": slope(delta, "v", point),
+        "charm": slope(delta, "t", -day),
+        "vomma": slope(vega, "v", point**2),
+        "veta": slope(vega, "t", point * day),
+        "speed": slope(gamma, "s", 1.0),
+        "zomma": slope(gamma, "v", point),
+        "color": slope(gamma, "t", day),
+        "ultima": (bend * point**3, vega() * point**3 / sigma**2),
+    }
 
 
 def price_of(value: float) -> float:
@@ -140,13 +181,53 @@ def at_the_money_volatility(strikes: list[float], sigmas: list[list[float]], for
     return math.sqrt(s0**2 + (s1**2 - s0**2) * (0 - x0) / (x1 - x0))
 
 
-def model(columns: np.ndarray, p: dict[str, float]) -> tuple[np.ndarray, dict[str, Any]]:
+Contract = tuple[int, int, float, Estimates]
+"""Side, position, open interest and Greeks of a contract that enters the exposures."""
+
+
+def exposures(strikes: list[float], entered: list[Contract], p: dict[str, Any]) -> dict[str, Any]:
+    """By definitions of each contract's quantity, signs and walls."""
+    spot, m = p["spot"], p["multiplier"]
+    scales = {"gex": spot**2 / 100, "dex": spot, "vex": spot, "chex": spot}
+    greek_of = {"gex": "gamma", "dex": "delta", "vex": "vanna", "chex": "charm"}
+    signs = {"naive": (1, -1), "inverse": (-1, 1), "short_all": (-1, -1)}[p["convention"]]
+    found: dict[str, Any] = {"exposure_count": len(entered)}
+    for name, greek in greek_of.items():
+        parts = [
+            [oi * m * g[greek][0] * scales[name] for side, _, oi, g in entered if side == wanted]
+            for wanted in (0, 1)
+        ]
+        call, put = (sum(part) if part else NAN for part in parts)
+        # The model's Greeks are differences, which the size of the terms bounds, not that of their sum.
+        error = 1e-5 * sum(
+            oi * m * (abs(g[greek][0]) + g[greek][1]) * scales[name] for _, _, oi, g in entered
+        )
+        for field, value in (
+            (f"call_{name}", call),
+            (f"put_{name}", put),
+            (name, signs[0] * call + signs[1] * put),
+        ):
+            found[field] = pytest.approx(value, rel=1e-9, abs=error, nan_ok=True)
+    gammas = [[0.0] * len(strikes), [0.0] * len(strikes)]
+    for side, i, oi, g in entered:
+        gammas[side][i] = oi * abs(g["gamma"][0])
+    for field, sizes in (
+        ("call_wall", gammas[0]),
+        ("put_wall", gammas[1]),
+        ("absolute_gamma_strike", [call + put for call, put in zip(*gammas, strict=True)]),
+    ):
+        found[field] = strikes[sizes.index(max(sizes))] if max(sizes) > 0 else NAN
+    return found
+
+
+def model(columns: np.ndarray, p: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     strikes = columns[0].tolist()
     n = len(strikes)
     sides = [columns[1:12], columns[12:23]]
     mids = [[mid_of(side[BID, i], side[ASK, i]) for i in range(n)] for side in sides]
     forward, error, source = forward_of(strikes, mids, p)
-    out = np.full((22, n), NAN)
+    out, sizes = np.full((38, n), NAN), np.zeros((38, n))
+    entered: list[Contract] = []
     for s, side in enumerate(sides):
         for i, k in enumerate(strikes):
             out[11 * s + 9, i], out[11 * s + 10, i] = build_up(side, i, p)
@@ -167,12 +248,18 @@ def model(columns: np.ndarray, p: dict[str, float]) -> tuple[np.ndarray, dict[st
             if math.isnan(sigma) and not math.isnan(sigmas[1 - s][i]):
                 sigma = sigmas[1 - s][i]
                 out[11 * s + 3, i] += 16
-            if not math.isnan(sigma):
-                spot = forward if math.isnan(p["spot"]) else p["spot"]
-                values = greeks(spot, forward, k, p["t"], sigma, p["rate"], s == 0)
-                out[11 * s + 4 : 11 * s + 9, i] = values
-                if math.isnan(p["spot"]):
-                    out[11 * s + 4 : 11 * s + 7, i] = NAN
+            if math.isnan(sigma):
+                continue
+            spot = forward if math.isnan(p["spot"]) else p["spot"]
+            found = greeks(spot, forward, k, p["t"], sigma, p["rate"], s == 0)
+            for base, names in zip((11 * s + 4, 22 + 8 * s), GREEKS, strict=True):
+                for row, name in enumerate(names, start=base):
+                    out[row, i], sizes[row, i] = found[name]
+                    if math.isnan(p["spot"]) and name not in {"vega", "rho", "vomma", "ultima"}:
+                        out[row, i] = NAN
+            oi = quantity_of(sides[s][OI, i])
+            if not math.isnan(oi + p["spot"]):
+                entered.append((s, i, oi, found))
 
     centre = p["spot"] if math.isnan(forward) else forward
     summary: dict[str, Any] = {"forward": forward, "forward_error": error, "forward_source": source}
@@ -192,7 +279,7 @@ def model(columns: np.ndarray, p: dict[str, float]) -> tuple[np.ndarray, dict[st
     outside = [put if k < forward else call for k, call, put in zip(strikes, *sigmas, strict=True)]
     outside = [sigma for sigma in outside if not math.isnan(sigma)]
     summary["avg_iv"] = statistics.fmean(outside) if outside else NAN
-    for name, side, rows in (("call", sides[0], out[:11]), ("put", sides[1], out[11:])):
+    for name, side, rows in (("call", sides[0], out[:11]), ("put", sides[1], out[11:22])):
         summary[f"{name}_oi"] = total([quantity_of(v) for v in side[OI]])
         summary[f"{name}_volume"] = total([quantity_of(v) for v in side[VOLUME]])
         summary[f"{name}_oi_change"] = total(rows[9].tolist())
@@ -215,7 +302,10 @@ def model(columns: np.ndarray, p: dict[str, float]) -> tuple[np.ndarray, dict[st
     summary["strikes"] = n
     summary["two_sided"] = sum(not math.isnan(c + q) for c, q in zip(*mids, strict=True))
     summary["converged"] = sum(not math.isnan(v) for side in sigmas for v in side)
-    return out, summary
+    summary |= exposures(strikes, entered, p)
+    stated = total([quantity_of(v) for side in sides for v in side[OI]])
+    summary["exposure_coverage"] = sum(oi for _, _, oi, _ in entered) / stated if stated > 0 else NAN
+    return out, sizes, summary
 
 
 def spoil(columns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -241,22 +331,24 @@ def test_equals_the_model(chain, parameters, seed: int) -> None:
             parameters[name] = NAN
     if rng.random() < 0.3:
         parameters["future"] = 24530.0
+    parameters["convention"] = ["naive", "inverse", "short_all"][seed % 3]
+    parameters["multiplier"] = float(rng.choice([1.0, 75.0, NAN], p=[0.4, 0.4, 0.2]))
     values, summary = _core.sweep(columns, **parameters)
-    expected, expected_summary = model(columns, parameters)
+    expected, sizes, expected_summary = model(columns, parameters)
 
     for name, value in expected_summary.items():
-        assert getattr(summary, name) == pytest.approx(value, rel=1e-9, nan_ok=True), name
+        wanted = pytest.approx(value, rel=1e-9, nan_ok=True) if isinstance(value, int | float) else value
+        assert getattr(summary, name) == wanted, name
     n = columns.shape[1]
-    forward, t = summary.forward, parameters["t"]
-    scales = {4: 1.0, 5: 1 / (24500 * 0.02), 6: 20.0, 7: 10.0, 8: 10.0}
     for base in (0, 11):
-        codes, expected_codes = values[base + 3], expected[base + 3]
         # The model knows no limit of precision; these chains do not reach it.
-        np.testing.assert_array_equal(codes, expected_codes)
-        for row in (0, 1, 2):
-            np.testing.assert_allclose(values[base + row], expected[base + row], rtol=1e-7)
-        for row, scale in scales.items():
-            np.testing.assert_allclose(values[base + row], expected[base + row], rtol=1e-5, atol=1e-5 * scale)
+        np.testing.assert_array_equal(values[base + 3], expected[base + 3])
+        np.testing.assert_allclose(values[base : base + 3], expected[base : base + 3], rtol=1e-7)
         np.testing.assert_array_equal(values[base + 9 : base + 11], expected[base + 9 : base + 11])
+    for row in (*range(4, 9), *range(15, 20), *range(22, 38)):
+        np.testing.assert_array_equal(np.isnan(values[row]), np.isnan(expected[row]))
+        limit = 2e-5 * (sizes[row] + np.abs(expected[row]))
+        there = ~np.isnan(expected[row])
+        assert (np.abs(values[row] - expected[row]) <= limit)[there].all(), row
     assert summary.strikes == n
-    assert math.isnan(forward) or t > 0
+    assert math.isnan(summary.forward) or parameters["t"] > 0

@@ -1,7 +1,8 @@
 //! At the money: strike, straddle and volatility.
 use super::columns::{Columns, Side};
-use super::{AtmSource, StraddleSource, nearest, out};
-use crate::black::{is_level, log_moneyness};
+use super::{AtmSource, StraddleSource, nearest};
+use crate::black::is_level;
+use crate::math::ln_ratio;
 
 /// Index of the listed strike nearest the forward, or the spot where there is no forward.
 pub(super) fn strike(strikes: &[f64], forward: f64, spot: f64) -> (Option<usize>, AtmSource) {
@@ -41,12 +42,11 @@ pub(super) fn straddle(chain: &Columns, i: Option<usize>) -> (f64, StraddleSourc
 
 /// Volatility at the forward: linear in total variance over `ln(K/F)` between the nearest strikes on either side
 /// that have one; NaN where a side has none.
-pub(super) fn volatility(strikes: &[f64], forward: f64, call_rows: &[f64], put_rows: &[f64]) -> f64 {
+pub(super) fn volatility(strikes: &[f64], forward: f64, calls: &[f64], puts: &[f64]) -> f64 {
     let n = strikes.len();
     let at = |i: usize| {
-        let (own, other) = if strikes[i] < forward { (put_rows, call_rows) } else { (call_rows, put_rows) };
-        let iv = own[out::IV * n + i];
-        let iv = if iv.is_nan() { other[out::IV * n + i] } else { iv };
+        let (own, other) = if strikes[i] < forward { (puts, calls) } else { (calls, puts) };
+        let iv = if own[i].is_nan() { other[i] } else { own[i] };
         (!iv.is_nan()).then_some((strikes[i], iv))
     };
     let split = strikes.partition_point(|&k| k < forward);
@@ -58,7 +58,7 @@ pub(super) fn volatility(strikes: &[f64], forward: f64, call_rows: &[f64], put_r
     let (Some((k0, iv0)), Some((k1, iv1))) = (below, above) else {
         return f64::NAN;
     };
-    let (x0, x1) = (-log_moneyness(forward, k0), -log_moneyness(forward, k1));
+    let (x0, x1) = (ln_ratio(k0, forward), ln_ratio(k1, forward));
     let weight = -x0 / (x1 - x0);
     // The time to expiry cancels.
     (iv0 * iv0 * (1.0 - weight) + iv1 * iv1 * weight).sqrt()

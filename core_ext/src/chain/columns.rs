@@ -1,5 +1,6 @@
 //! The input columns of a chain.
 use crate::black::is_level;
+use crate::math::select;
 
 /// Rows of the input: the strikes, then 11 for the calls and 11 for the puts.
 pub const ROWS: usize = 1 + 2 * SIDE_ROWS;
@@ -76,6 +77,6 @@ impl<'a> Side<'a> {
     #[inline]
     pub fn mid(&self, i: usize) -> f64 {
         let (bid, ask) = (self.bid[i], self.ask[i]);
-        if is_level(bid) && is_level(ask) && bid <= ask { bid + 0.5 * (ask - bid) } else { f64::NAN }
+        select(is_level(bid) & is_level(ask) & (bid <= ask), bid + 0.5 * (ask - bid), f64::NAN)
     }
 }

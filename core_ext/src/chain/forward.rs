@@ -38,7 +38,8 @@ impl Forward {
 
 /// Median of `K + exp(rT) (C - P)` over the 7 strikes nearest the spot (or future, or the median strike) whose
 /// quotes are two-sided on both sides; else the future; else the spot. None where there is no time to expiry.
-pub(super) fn forward(chain: &Columns, params: &Params, spot: f64, future: f64) -> Forward {
+pub(super) fn forward(chain: &Columns, params: &Params) -> Forward {
+    let Params { spot, future, .. } = *params;
     if !is_level(params.t) {
         return Forward::NONE;
     }

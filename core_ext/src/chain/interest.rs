@@ -1,7 +1,10 @@
 //! Open interest and volume: changes, build-up and totals.
 use super::columns::Side;
-use super::{Params, out, quantity};
+use super::rows::Rows;
+use super::{Params, quantity};
 use crate::black::is_level;
+use crate::math::select;
+use crate::sums::sum;
 
 /// Share of the previous open interest below which a change means nothing.
 const OI_THRESHOLD: f64 = 0.005;
@@ -23,18 +26,9 @@ pub enum BuildUp {
 }
 
 impl BuildUp {
-    /// Classifies a price change against `price_step` and a change of open interest against `oi_step`.
-    #[must_use]
-    pub fn classify(price_change: f64, oi_change: f64, price_step: f64, oi_step: f64) -> Self {
-        let (up, down) = (price_change > price_step, price_change < -price_step);
-        let (more, fewer) = (oi_change > oi_step, oi_change < -oi_step);
-        match (up, down, more, fewer) {
-            (true, _, true, _) => Self::Long,
-            (_, true, true, _) => Self::Short,
-            (true, _, _, true) => Self::ShortCovering,
-            (_, true, _, true) => Self::LongUnwinding,
-            _ => Self::Neutral,
-        }
+    #[inline]
+    fn code(self) -> f64 {
+        f64::from(self as u8)
     }
 }
 
@@ -56,36 +50,52 @@ pub struct Totals {
 }
 
 /// Fills the rows of change in open interest and build-up.
-pub(super) fn fill(side: &Side, params: &Params, rows: &mut [f64]) {
-    let n = side.oi.len();
+pub(super) fn fill(side: &Side, params: &Params, rows: &mut Rows) {
     let step = |value: f64| if is_level(value) { value } else { 0.0 };
     let (price_step, lot) = (step(params.tick_size), step(params.lot));
-    for i in 0..n {
-        let (Some(oi), Some(previous)) = (quantity(side.oi[i]), quantity(side.prev_oi[i])) else {
-            continue;
-        };
-        let oi_change = oi - previous;
-        rows[out::OI_CHANGE * n + i] = oi_change;
-        let (last, close) = (side.last[i], side.prev_close[i]);
-        if is_level(last) && is_level(close) {
-            let oi_step = lot.max(OI_THRESHOLD * previous);
-            let class = BuildUp::classify(last - close, oi_change, price_step, oi_step);
-            rows[out::BUILDUP * n + i] = f64::from(class as u8);
-        }
+    let (changes, codes) = (rows.oi_change.iter_mut(), rows.buildup.iter_mut());
+    let now = side.oi.iter().zip(side.last);
+    let before = side.prev_oi.iter().zip(side.prev_close);
+    for (((&oi, &last), (&previous, &close)), (change, code)) in now.zip(before).zip(changes.zip(codes)) {
+        let oi_change = quantity(oi) - quantity(previous);
+        let price_change = select(is_level(last) & is_level(close), last - close, f64::NAN);
+        let share = OI_THRESHOLD * previous;
+        let found = build_up(price_change, oi_change, price_step, select(share > lot, share, lot));
+        *change = select(oi_change.is_nan(), f64::NAN, oi_change);
+        *code = select((price_change + oi_change).is_nan(), f64::NAN, found);
     }
 }
 
+/// Code of a price change against `price_step` and a change of open interest against `oi_step`.
+///
+/// By selections, not branches: which one it is cannot be predicted.
+#[inline]
+fn build_up(price_change: f64, oi_change: f64, price_step: f64, oi_step: f64) -> f64 {
+    let by_interest = |more: BuildUp, fewer: BuildUp| {
+        let falling = select(oi_change < -oi_step, fewer.code(), BuildUp::Neutral.code());
+        select(oi_change > oi_step, more.code(), falling)
+    };
+    let rising = by_interest(BuildUp::Long, BuildUp::ShortCovering);
+    let falling = by_interest(BuildUp::Short, BuildUp::LongUnwinding);
+    let falling = select(price_change < -price_step, falling, BuildUp::Neutral.code());
+    select(price_change > price_step, rising, falling)
+}
+
 /// Totals of a side whose rows [`fill`] has filled.
-pub(super) fn totals(side: &Side, rows: &[f64]) -> Totals {
-    let n = side.oi.len();
-    let (oi, oi_count) = sum(side.oi.iter().copied().filter_map(quantity));
-    let (volume, volume_count) = sum(side.volume.iter().copied().filter_map(quantity));
-    let changes = &rows[out::OI_CHANGE * n..][..n];
-    let (oi_change, oi_change_count) = sum(changes.iter().copied().filter(|c| !c.is_nan()));
+pub(super) fn totals(side: &Side, rows: &Rows) -> Totals {
+    let (oi, oi_count) = total(side.oi, quantity);
+    let (volume, volume_count) = total(side.volume, quantity);
+    let (oi_change, oi_change_count) = total(rows.oi_change, |change| change);
     Totals { oi, oi_count, volume, volume_count, oi_change, oi_change_count }
 }
 
-fn sum(values: impl Iterator<Item = f64>) -> (f64, usize) {
-    let (total, count) = values.fold((0.0, 0), |(total, count), v| (total + v, count + 1));
-    (if count == 0 { f64::NAN } else { total }, count)
+/// Sum and number of the values that are there; the sum is NaN where none is.
+#[inline]
+fn total(values: &[f64], there: impl Fn(f64) -> f64) -> (f64, usize) {
+    let count = values.iter().filter(|&&value| !there(value).is_nan()).count();
+    let known = |[value]: [f64; 1]| {
+        let value = there(value);
+        select(value.is_nan(), 0.0, value)
+    };
+    (if count == 0 { f64::NAN } else { sum([values], known) }, count)
 }

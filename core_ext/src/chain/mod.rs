@@ -1,46 +1,32 @@
 //! The chain sweep: everything the enricher needs of one chain, in one call.
 //!
-//! A chain comes as 23 rows of one column per strike (see [`columns`]) and leaves as 22 rows (11 per side, see
-//! [`out`]) and a [`Summary`]. A price is there when it is finite and positive, a quantity when it is finite and not
+//! A chain comes as 23 rows of one column per strike (see [`columns`]) and leaves as 38 rows (see [`rows`]) and a
+//! [`Summary`]. It passes through stages over whole columns: the forward; the volatilities of all quotes in one batch;
+//! the Greeks of all contracts in one batch; sums in a fixed order. So the bits are the same on every level. A price is there when it is finite and positive, a quantity when it is finite and not
 //! negative; anything else is absent. What cannot be computed is NaN, and a code beside it says why.
 mod atm;
+mod exposure;
 mod forward;
 mod interest;
+mod sensitivity;
 mod volatility;
 
 pub mod columns;
+pub mod rows;
 
-use crate::black::{Expiry, is_level};
+use crate::black::is_level;
 use crate::errors::{CoreError, check_strikes};
+use crate::level::Level;
+use crate::math::select;
 use crate::max_pain::{MaxPain, max_pain};
 use columns::Columns;
+pub use exposure::{Convention, Exposure, Quantities};
 pub use forward::{Forward, ForwardSource};
 pub use interest::BuildUp;
+use rows::Rows;
 
-/// Rows of the output: 11 for the calls, then 11 for the puts.
-pub const OUTPUT_ROWS: usize = 2 * out::ROWS;
-
-/// Rows of the output within a side.
-pub mod out {
-    /// Volatility at the bid price.
-    pub const BID_IV: usize = 0;
-    /// Volatility at the mid price.
-    pub const IV: usize = 1;
-    /// Volatility at the ask price.
-    pub const ASK_IV: usize = 2;
-    /// [`crate::iv::Status`] of the mid, plus [`BORROWED`].
-    pub const IV_STATUS: usize = 3;
-    /// First of the five Greeks: delta, gamma, theta, vega, rho.
-    pub const GREEKS: usize = 4;
-    /// Open interest less the previous session's.
-    pub const OI_CHANGE: usize = 9;
-    /// [`crate::chain::BuildUp`] of the contract.
-    pub const BUILDUP: usize = 10;
-    /// Rows of a side.
-    pub const ROWS: usize = 11;
-    /// Added to a status where the Greeks use the volatility of the other side at the same strike.
-    pub const BORROWED: u8 = 16;
-}
+/// Added to a status where the Greeks use the volatility of the other side at the same strike.
+pub const BORROWED: u8 = 16;
 
 /// What a chain's columns do not say. Each may be NaN where not known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +43,18 @@ pub struct Params {
     pub tick_size: f64,
     /// Contract size in the unit of the open interest, the least threshold of its change.
     pub lot: f64,
+    /// Units of the underlying per unit of open interest.
+    pub multiplier: f64,
+    /// How the exposures of calls and puts net.
+    pub convention: Convention,
+}
+
+/// What all contracts of a chain share; NaN where there is none.
+struct Market {
+    spot: f64,
+    forward: f64,
+    t: f64,
+    rate: f64,
 }
 
 /// Where the straddle's prices come from.
@@ -116,51 +114,64 @@ pub struct Summary {
     pub two_sided: usize,
     /// Quotes whose mid volatility converged.
     pub converged: usize,
+    /// What the dealers are exposed to.
+    pub exposure: Exposure,
 }
 
-/// Computes one chain. `data` holds [`columns::ROWS`] rows of `n`, `output` [`OUTPUT_ROWS`] rows of `n`.
+/// Computes one chain. `data` holds [`columns::ROWS`] rows of `n`, `output` [`rows::ROWS`] rows of `n`, all of which
+/// are written.
 ///
 /// # Errors
 /// Strikes that are not finite, positive and strictly ascending.
 ///
 /// # Panics
 /// If the slices do not have these sizes.
-pub fn sweep(data: &[f64], n: usize, params: &Params, output: &mut [f64]) -> Result<Summary, CoreError> {
-    assert_eq!(output.len(), OUTPUT_ROWS * n, "22 rows of n");
+pub fn sweep(
+    level: Level,
+    data: &[f64],
+    n: usize,
+    params: &Params,
+    output: &mut [f64],
+) -> Result<Summary, CoreError> {
+    assert_eq!(output.len(), rows::ROWS * n, "38 rows of n");
     let chain = Columns::new(data, n);
     check_strikes(chain.strikes)?;
-    output.fill(f64::NAN);
-    let spot = level_or_nan(params.spot);
-    let future = level_or_nan(params.future);
+    let params = Params { spot: level_or_nan(params.spot), future: level_or_nan(params.future), ..*params };
 
-    let forward = forward::forward(&chain, params, spot, future);
-    let expiry = Expiry { forward: forward.value, t: params.t, rate: params.rate };
-    let (call_rows, put_rows) = output.split_at_mut(out::ROWS * n);
-    volatility::fill(&chain, expiry, spot, call_rows, put_rows);
-    interest::fill(&chain.calls, params, call_rows);
-    interest::fill(&chain.puts, params, put_rows);
+    let forward = forward::forward(&chain, &params);
+    let market = Market { spot: params.spot, forward: forward.value, t: params.t, rate: params.rate };
+    let mut sides = Rows::of_both_sides(output, n);
+    volatility::fill(&market, &chain, &mut sides);
+    let [calls, puts] = &mut sides;
+    let sigmas = [volatility::pick(calls, puts), volatility::pick(puts, calls)];
+    sensitivity::fill(level, &market, true, chain.strikes, &sigmas[0], calls)?;
+    sensitivity::fill(level, &market, false, chain.strikes, &sigmas[1], puts)?;
+    interest::fill(&chain.calls, &params, calls);
+    interest::fill(&chain.puts, &params, puts);
+    let calls = interest::totals(&chain.calls, &sides[0]);
+    let puts = interest::totals(&chain.puts, &sides[1]);
+    let [call_ivs, put_ivs] = [0, 1].map(|side: usize| sides[side].iv());
 
-    let (atm_index, atm_source) = atm::strike(chain.strikes, forward.value, spot);
+    let (atm_index, atm_source) = atm::strike(chain.strikes, forward.value, params.spot);
     let (straddle, straddle_source) = atm::straddle(&chain, atm_index);
-    let calls = interest::totals(&chain.calls, call_rows);
-    let puts = interest::totals(&chain.puts, put_rows);
-    let reference = if spot.is_nan() { forward.value } else { spot };
+    let reference = if params.spot.is_nan() { forward.value } else { params.spot };
     Ok(Summary {
         forward,
         atm_strike: atm_index.map_or(f64::NAN, |i| chain.strikes[i]),
         atm_source,
         straddle,
         straddle_source,
-        atm_iv: atm::volatility(chain.strikes, forward.value, call_rows, put_rows),
-        avg_iv: volatility::mean_out_of_the_money(chain.strikes, forward.value, call_rows, put_rows),
-        calls,
-        puts,
+        atm_iv: atm::volatility(chain.strikes, forward.value, call_ivs, put_ivs),
+        avg_iv: volatility::mean_out_of_the_money(chain.strikes, forward.value, call_ivs, put_ivs),
         pcr_oi: ratio(puts.oi, calls.oi),
         pcr_volume: ratio(puts.volume, calls.volume),
         max_pain: max_pain(chain.strikes, chain.calls.oi, chain.puts.oi, reference),
         strikes: n,
         two_sided: (0..n).filter(|&i| chain.parity_mids(i).is_some()).count(),
-        converged: volatility::converged(call_rows, n) + volatility::converged(put_rows, n),
+        converged: volatility::converged(call_ivs) + volatility::converged(put_ivs),
+        exposure: exposure::exposure(&chain, &sides, &params, [&calls, &puts]),
+        calls,
+        puts,
     })
 }
 
@@ -173,10 +184,17 @@ fn level_or_nan(value: f64) -> f64 {
     if is_level(value) { value } else { f64::NAN }
 }
 
-/// A quantity where it is there.
+/// A quantity where it is there, else NaN.
 #[inline]
-fn quantity(value: f64) -> Option<f64> {
-    (0.0..f64::INFINITY).contains(&value).then_some(value)
+fn quantity(value: f64) -> f64 {
+    select((value >= 0.0) & (value < f64::INFINITY), value, f64::NAN)
+}
+
+/// Makes every NaN of a row the same one, whose bits do not tell where it came from.
+fn same_nan(row: &mut [f64]) {
+    for value in row {
+        *value = select(value.is_nan(), f64::NAN, *value);
+    }
 }
 
 /// Index of the strike nearest `target`, the lower on a tie.
@@ -198,8 +216,16 @@ fn nearest(strikes: &[f64], target: f64) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const PARAMS: Params =
-        Params { spot: 105.0, future: f64::NAN, t: 0.1, rate: 0.0, tick_size: 0.05, lot: 1.0 };
+    const PARAMS: Params = Params {
+        spot: 105.0,
+        future: f64::NAN,
+        t: 0.1,
+        rate: 0.0,
+        tick_size: 0.05,
+        lot: 1.0,
+        multiplier: 75.0,
+        convention: Convention::Naive,
+    };
 
     #[test]
     fn nearest_strike() {
@@ -216,24 +242,27 @@ mod tests {
         let mut data = [f64::NAN; columns::ROWS];
         data[0] = 100.0;
         (data[1], data[3], data[12], data[14]) = (7.0, 7.0, 2.0, 2.0);
-        let mut output = [0.0; OUTPUT_ROWS];
-        let summary = sweep(&data, 1, &PARAMS, &mut output);
+        let mut output = [0.0; rows::ROWS];
+        let summary = sweep(Level::best(), &data, 1, &PARAMS, &mut output);
         assert_eq!(
             summary.map(|s| (s.forward.value, s.forward.error, s.straddle, s.two_sided, s.converged)),
             Ok((105.0, 0.0, 9.0, 1, 2))
         );
-        let (call, put) = (output[out::IV], output[out::ROWS + out::IV]);
+        let (call, put) = (output[1], output[12]);
         assert!((call / put - 1.0).abs() < 1e-14, "{call} {put}");
-        assert_eq!(output[out::BID_IV].to_bits(), call.to_bits());
+        assert_eq!(output[0].to_bits(), call.to_bits());
     }
 
     #[test]
     fn strikes_must_ascend() {
         let mut data = [1.0; columns::ROWS * 2];
-        let mut output = [0.0; OUTPUT_ROWS * 2];
-        let error = sweep(&data, 2, &PARAMS, &mut output);
+        let mut output = [0.0; rows::ROWS * 2];
+        let error = sweep(Level::best(), &data, 2, &PARAMS, &mut output);
         assert_eq!(error, Err(CoreError::StrikesNotAscending { index: 1 }));
         data[1] = f64::NAN;
-        assert!(matches!(sweep(&data, 2, &PARAMS, &mut output), Err(CoreError::BadStrike { index: 1, .. })));
+        assert!(matches!(
+            sweep(Level::best(), &data, 2, &PARAMS, &mut output),
+            Err(CoreError::BadStrike { index: 1, .. })
+        ));
     }
 }

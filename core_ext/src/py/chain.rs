@@ -1,7 +1,9 @@
 //! The sweep of one chain.
 use super::{arrays, run};
-use crate::chain::{self, OUTPUT_ROWS, Params, columns};
+use crate::chain::{self, Convention, Params, columns, rows};
+use crate::level::Level;
 use numpy::PyArray2;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -67,11 +69,30 @@ summary_fields! {
     put_volume_count: usize = |s| s.puts.volume_count;
     call_oi_change_count: usize = |s| s.calls.oi_change_count;
     put_oi_change_count: usize = |s| s.puts.oi_change_count;
+    call_gex: f64 = |s| s.exposure.calls.gex;
+    put_gex: f64 = |s| s.exposure.puts.gex;
+    call_dex: f64 = |s| s.exposure.calls.dex;
+    put_dex: f64 = |s| s.exposure.puts.dex;
+    call_vex: f64 = |s| s.exposure.calls.vex;
+    put_vex: f64 = |s| s.exposure.puts.vex;
+    call_chex: f64 = |s| s.exposure.calls.chex;
+    put_chex: f64 = |s| s.exposure.puts.chex;
+    gex: f64 = |s| s.exposure.net.gex;
+    dex: f64 = |s| s.exposure.net.dex;
+    vex: f64 = |s| s.exposure.net.vex;
+    chex: f64 = |s| s.exposure.net.chex;
+    call_wall: f64 = |s| s.exposure.call_wall;
+    put_wall: f64 = |s| s.exposure.put_wall;
+    absolute_gamma_strike: f64 = |s| s.exposure.absolute_gamma_strike;
+    exposure_count: usize = |s| s.exposure.count;
+    exposure_coverage: f64 = |s| s.exposure.coverage;
 }
 
-/// Volatilities, Greeks, changes and totals of one chain.
+/// Volatilities, Greeks, changes, totals and exposures of one chain.
 #[pyfunction]
-#[pyo3(signature = (columns, *, spot, future, t, rate, tick_size, lot))]
+#[pyo3(signature = (
+    columns, *, spot, future, t, rate, tick_size, lot, multiplier, convention, level = None
+))]
 #[allow(clippy::too_many_arguments)] // the public signature: all keywords
 pub fn sweep<'py>(
     py: Python<'py>,
@@ -82,13 +103,30 @@ pub fn sweep<'py>(
     rate: f64,
     tick_size: f64,
     lot: f64,
+    multiplier: f64,
+    convention: &str,
+    level: Option<&str>,
 ) -> PyResult<(Bound<'py, PyArray2<f64>>, Summary)> {
     let (data, n) = arrays::matrix("columns", columns::ROWS, columns)?;
-    let params = Params { spot, future, t, rate, tick_size, lot };
+    let convention = named(convention)?;
+    let level = match level {
+        None => Level::best(),
+        Some(name) => Level::named(name)
+            .ok_or_else(|| PyValueError::new_err(format!("this processor has no level {name:?}")))?,
+    };
+    let params = Params { spot, future, t, rate, tick_size, lot, multiplier, convention };
     let (output, summary) = run(py, n, || {
-        let mut output = vec![0.0; OUTPUT_ROWS * n];
-        let summary = chain::sweep(&data, n, &params, &mut output)?;
+        let mut output = vec![0.0; rows::ROWS * n];
+        let summary = chain::sweep(level, &data, n, &params, &mut output)?;
         Ok((output, summary))
     })?;
-    Ok((arrays::to_matrix(py, output, OUTPUT_ROWS)?, Summary(summary)))
+    Ok((arrays::to_matrix(py, output, rows::ROWS)?, Summary(summary)))
+}
+
+fn named(convention: &str) -> PyResult<Convention> {
+    let found = Convention::ALL.into_iter().find(|(name, _)| *name == convention);
+    found.map(|(_, convention)| convention).ok_or_else(|| {
+        let names = Convention::ALL.map(|(name, _)| name).join(", ");
+        PyValueError::new_err(format!("convention must be one of {names}, not {convention:?}"))
+    })
 }

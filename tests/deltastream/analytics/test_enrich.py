@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -183,6 +184,30 @@ def test_a_missing_side_at_the_money_takes_its_last_and_says_so(make_chain):
     put_mid = (chain["put_bid"][at] + chain["put_ask"][at]) / 2
     assert result.atm_straddle_price == pytest.approx(chain["call_last"][at] + put_mid)
     assert "straddle_from_last" in result.flags
+
+
+@pytest.mark.parametrize(
+    ("oi_unit", "multiplier", "passed"),
+    [
+        ("contracts", 100.0, 100.0),
+        ("contracts", math.nan, math.nan),
+        ("units", 75.0, 1.0),
+        ("units", math.nan, 1.0),
+        ("coin", 10.0, 1.0),
+    ],
+)
+def test_open_interest_counts_in_units_of_the_underlying(
+    make_chain, monkeypatch, oi_unit, multiplier, passed
+):
+    module = sys.modules["deltastream.analytics.enrich"]
+    calls = []
+    sweep = module.sweep
+    monkeypatch.setattr(
+        module, "sweep", lambda *args, **kwargs: calls.append(kwargs) or sweep(*args, **kwargs)
+    )
+    result = enrich(make_chain(oi_unit=oi_unit, multiplier=multiplier), SETTINGS, ts_recv=9)
+    assert result.columns.shape == (ENRICHED_ROWS, 11)
+    np.testing.assert_equal([call["multiplier"] for call in calls], [passed])
 
 
 def test_american_exercise_is_flagged(make_chain):
