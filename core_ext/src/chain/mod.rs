@@ -1,9 +1,11 @@
 //! The chain sweep: everything the enricher needs of one chain, in one call.
 //!
 //! A chain comes as 23 rows of one column per strike (see [`columns`]) and leaves as 38 rows (see [`rows`]) and a
-//! [`Summary`]. It passes through stages over whole columns: the forward; the volatilities of all quotes in one batch;
-//! the Greeks of all contracts in one batch; sums in a fixed order. So the bits are the same on every level. A price is there when it is finite and positive, a quantity when it is finite and not
-//! negative; anything else is absent. What cannot be computed is NaN, and a code beside it says why.
+//! [`Summary`]. It passes through stages, each over whole columns: the forward, the volatilities of all quotes, the
+//! Greeks of all contracts, the changes, then sums in a fixed order; so every level gives the same bits.
+//!
+//! A price is there when it is finite and positive, a quantity when it is finite and not negative; anything else is
+//! absent. What cannot be computed is NaN, and a code beside it says why.
 mod atm;
 mod exposure;
 mod forward;
@@ -187,7 +189,7 @@ fn level_or_nan(value: f64) -> f64 {
 /// A quantity where it is there, else NaN.
 #[inline]
 fn quantity(value: f64) -> f64 {
-    select((value >= 0.0) & (value < f64::INFINITY), value, f64::NAN)
+    select((0.0..f64::INFINITY).contains(&value), value, f64::NAN)
 }
 
 /// Makes every NaN of a row the same one, whose bits do not tell where it came from.

@@ -1,4 +1,12 @@
 //! The output columns of a chain.
+//!
+//! | rows of the calls | of the puts | |
+//! |---|---|---|
+//! | 0-2 | 11-13 | volatility at the bid, at the mid, at the ask |
+//! | 3 | 14 | status of that at the mid |
+//! | 4-8 | 15-19 | delta, gamma, theta, vega, rho |
+//! | 9, 10 | 20, 21 | change in open interest, build-up |
+//! | 22-29 | 30-37 | vanna, charm, vomma, veta, speed, zomma, color, ultima |
 
 /// Rows of a side: volatilities, status, five Greeks, change in open interest, build-up.
 const FIRST: usize = 11;
