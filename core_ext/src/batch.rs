@@ -50,8 +50,9 @@ impl Column<'_> {
 pub enum Flags<'a> {
     /// All are, or none is.
     One(bool),
-    /// One flag for each element.
-    Many(&'a [bool]),
+    /// One flag for each element, not 0 for a call. Bytes, as `NumPy` holds them: any may stand for true, where a
+    /// Rust `bool` must be 1.
+    Many(&'a [u8]),
 }
 
 impl Flags<'_> {
@@ -77,7 +78,7 @@ impl Flags<'_> {
             Self::Many(flags) => {
                 let flags = &flags[start..];
                 for (i, value) in row.iter_mut().enumerate() {
-                    *value = sign(flags[i.min(flags.len() - 1)]);
+                    *value = sign(flags[i.min(flags.len() - 1)] != 0);
                 }
             }
         }
