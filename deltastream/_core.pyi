@@ -1,21 +1,21 @@
-"""Option mathematics: Black-76 prices, Greeks, implied volatilities, chain sweeps, max pain and bars.
+"""Option mathematics: prices, Greeks, implied volatilities, chain sweeps, max pain and bars.
 
-Every function is pure and gives the same bits on every machine. Arrays must be C-contiguous NumPy arrays of
-exactly the dtype stated; they are copied on entry and results are new arrays. From 16 elements on the GIL is
-released while computing.
+This is the private side; `deltastream.pricing` is the public one, which takes any numbers and broadcasts.
+
+Every function is pure and gives the same bits on every machine. Arrays must be C-contiguous and aligned NumPy
+arrays of exactly the dtype stated. From 16 elements on the GIL is released while computing.
 
 Conventions: ``r`` is continuously compounded, ``T`` is in years (ACT/365 to the expiry instant), prices are
-``exp(-r T)`` times Black's formula on the forward ``F``. Delta and gamma are per point of the spot, with the
-carry ``F = S exp((r - q) T)`` implied; theta is per calendar day (``-dV/dT / 365``), vega per 0.01 of
-volatility, rho per 0.01 of rate; each holds the others of ``S, r, q, sigma, T`` fixed.
+``exp(-r T)`` times Black's formula on the forward ``F``. Theta is per calendar day that passes (``-dV/dT /
+365``), vega per 0.01 of volatility, rho per 0.01 of rate; a derivative holds the model's other inputs fixed.
 
 Raises (all functions):
     TypeError: an argument is not a NumPy array, or its dtype is not the one stated.
-    ValueError: wrong number of dimensions, shapes that do not belong together (both are named), or an array
-        that is not C-contiguous.
+    ValueError: wrong number of dimensions, shapes that do not belong together (both are named), an array that
+        is not C-contiguous, or one that a call in another thread is writing to.
 """
 
-from typing import Final, Literal, final
+from typing import Final, Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,91 +24,145 @@ __all__ = [
     "Bars",
     "Summary",
     "__version__",
-    "black76_greeks",
-    "black76_price",
+    "all_greeks",
     "build_profile",
+    "greeks",
     "implied_volatility",
+    "levels",
     "max_pain",
     "ohlc",
+    "price",
     "sweep",
 ]
 
 __version__: Final[str]
 """Version of the package this extension was built from."""
 
+_Number: TypeAlias = float | NDArray[np.float64]
+_Flag: TypeAlias = bool | NDArray[np.bool_]
+
 build_profile: Final[str]
 """``"release"`` or ``"debug"``: how the extension was compiled. Benchmarks refuse anything but a release."""
 
-def black76_price(
-    forward: float, strikes: NDArray[np.float64], t: float, sigmas: NDArray[np.float64], rate: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Prices calls and puts at the same strikes.
+def levels() -> tuple[str, ...]:
+    """Instruction sets that the kernels are compiled for and this processor has, the best one last.
 
-    Relative error below 1e-12 wherever the price is above 1e-200 of the forward; put-call parity holds to
-    rounding.
-
-    Args:
-        forward: Forward price ``F`` for the expiry.
-        strikes: ``float64[n]``, in any order.
-        t: Years to expiry; at 0 the prices are intrinsic values.
-        sigmas: ``float64[n]``, volatility per square root of a year at each strike.
-        rate: Continuously compounded rate per year.
-
-    Returns:
-        ``(calls, puts)``, each ``float64[n]``. An element is NaN where forward or strike is not finite and
-        positive, sigma is negative or NaN, or ``t`` is negative, infinite or NaN.
+    Of ``"baseline"``, ``"avx2"``, ``"avx512"``. Results are the same bits on each.
     """
 
-def black76_greeks(
-    forward: float,
-    strikes: NDArray[np.float64],
-    t: float,
-    sigmas: NDArray[np.float64],
-    rate: float,
-    spot: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Greeks of calls and puts at the same strikes.
+def price(
+    model: str,
+    underlying: _Number,
+    strike: _Number,
+    t: _Number,
+    sigma: _Number,
+    rate: _Number,
+    dividend_yield: _Number,
+    is_call: _Flag,
+    out: NDArray[np.float64],
+    level: str | None = None,
+    /,
+) -> None:
+    """Prices options.
+
+    Each argument up to ``is_call`` is one value for all options, a Python float or bool, or an array of one
+    for each: float64 or bool, with as many elements as ``out``, of any shape. Arrays are read where they are,
+    not copied: no other thread may write to them during the call.
+
+    Relative error below 1e-12 wherever the price is above 1e-200 of the forward. An element is NaN where an
+    argument is out of the domain: underlying not finite and positive; strike, ``t`` or ``sigma`` negative or
+    not finite; a rate that gives no finite positive discount factor; anything NaN.
 
     Args:
-        forward: Forward price ``F`` for the expiry.
-        strikes: ``float64[n]``, in any order.
-        t: Years to expiry.
-        sigmas: ``float64[n]``, volatility per square root of a year at each strike.
+        model: ``"black76"`` or ``"bsm"`` (Black-Scholes-Merton).
+        underlying: Forward price for the expiry (black76), price of the underlying (bsm).
+        strike: A strike of 0 is a strike.
+        t: Years to expiry; at 0 the price is the intrinsic value.
+        sigma: Volatility per square root of a year.
         rate: Continuously compounded rate per year.
-        spot: Price of the underlying; NaN makes delta, gamma and theta NaN.
+        dividend_yield: Continuously compounded yield per year; not used by black76.
+        is_call: True for a call, False for a put.
+        out: ``float64[n]`` of any shape, to be written; must overlap no input.
+        level: One of `levels` to compute with; None for the best.
 
-    Returns:
-        ``(calls, puts)``, each ``float64[5, n]`` with the rows delta, gamma, theta, vega, rho in the units of
-        the module. An element is NaN where forward or strike is not finite and positive, or ``sigma *
-        sqrt(t)`` is not.
+    Raises:
+        ValueError: ``out`` is read-only or overlaps an input; an unknown model or level.
+    """
+
+def greeks(
+    model: str,
+    underlying: _Number,
+    strike: _Number,
+    t: _Number,
+    sigma: _Number,
+    rate: _Number,
+    dividend_yield: _Number,
+    is_call: _Flag,
+    raw: bool,
+    out: tuple[NDArray[np.float64], ...],
+    level: str | None = None,
+    /,
+) -> None:
+    """Computes prices and the usual sensitivities; arguments and errors as of `price`.
+
+    Args:
+        model: As of `price`, like all others up to ``is_call``.
+        raw: Plain derivatives: per year, per 1.00 of volatility and rate, the signs as they are.
+        out: Six arrays that overlap neither an input nor one another: price, delta, gamma, vega, theta, rho.
+        level: As of `price`.
+    """
+
+def all_greeks(
+    model: str,
+    underlying: _Number,
+    strike: _Number,
+    t: _Number,
+    sigma: _Number,
+    rate: _Number,
+    dividend_yield: _Number,
+    is_call: _Flag,
+    raw: bool,
+    out: tuple[NDArray[np.float64], ...],
+    level: str | None = None,
+    /,
+) -> None:
+    """Computes prices and all sensitivities; arguments and errors as of `greeks`.
+
+    Args:
+        model: As of `price`, like all others up to ``is_call``.
+        raw: As of `greeks`.
+        out: Fifteen arrays: those of `greeks`, then vanna, charm, vomma, veta, speed, zomma, color, ultima,
+            forward delta. Formulas and units: `deltastream.pricing.AllGreeks`.
+        level: As of `price`.
     """
 
 def implied_volatility(
-    forward: float,
-    strikes: NDArray[np.float64],
-    t: float,
-    prices: NDArray[np.float64],
-    rate: float,
-    is_call: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Volatilities that reproduce the prices of one side.
+    model: str,
+    price: _Number,
+    underlying: _Number,
+    strike: _Number,
+    t: _Number,
+    rate: _Number,
+    dividend_yield: _Number,
+    is_call: _Flag,
+    sigma_out: NDArray[np.float64],
+    status_out: NDArray[np.uint8],
+    level: str | None = None,
+    /,
+) -> None:
+    """Finds the volatilities that reproduce prices; arguments and errors as of `price`.
 
     Method of Jaeckel, "Let's Be Rational" (Wilmott 2015), on the out-of-the-money equivalent; always ends.
 
     Args:
-        forward: Forward price ``F`` for the expiry.
-        strikes: ``float64[n]``, in any order.
-        t: Years to expiry.
-        prices: ``float64[n]``, discounted prices; NaN where there is none.
-        rate: Continuously compounded rate per year.
-        is_call: Whether these are calls.
-
-    Returns:
-        ``(sigmas, statuses)``: ``float64[n]`` per square root of a year, NaN unless converged, and
-        ``uint8[n]``: 0 converged, 1 no price, 2 below the discounted intrinsic value, 3 at or above what
-        infinite volatility gives, 4 so near one of these bounds that the digits of the price determine no
-        volatility, 5 ``t`` is not finite and positive, 6 the forward is not, 7 a strike is not, or the rate
-        gives no discount factor. The first that applies in the order 5, 6, 7, 1, then the others.
+        model: As of `price`, like all others not named here.
+        price: Discounted prices; NaN where there is none.
+        sigma_out: ``float64[n]``, to be written: per square root of a year, NaN unless converged.
+        status_out: ``uint8[n]``, to be written: 0 converged, 1 no price, 2 below the discounted intrinsic
+            value, 3 at or above what infinite volatility gives, 4 so near one of these bounds that the digits
+            of the price determine no volatility, 5 ``t`` is not positive, 6 the underlying is not finite and
+            positive, 7 a strike, time or rate for which there is none.
+        level: As of `price`.
     """
 
 @final

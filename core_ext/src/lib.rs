@@ -40,7 +40,7 @@ mod _core {
     #[pymodule_export]
     use crate::py::max_pain::max_pain;
     #[pymodule_export]
-    use crate::py::pricing::{black76_greeks, black76_price, implied_volatility};
+    use crate::py::pricing::{all_greeks, greeks, implied_volatility, levels, price};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

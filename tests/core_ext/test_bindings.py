@@ -1,7 +1,6 @@
-"""The contract of the bindings: names, dtypes, shapes, errors, and the GIL."""
+"""The contract of the bindings: names, dtypes, shapes, errors, levels, and the GIL."""
 
-import threading
-import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,22 @@ from deltastream import _core
 
 ONE = np.array([100.0])
 TICK = np.array([0], dtype=np.int64)
+OPTION = (100.0, 95.0, 0.5, 0.2, 0.03, 0.01, True)
+QUOTE = (9.0, 100.0, 95.0, 0.5, 0.03, 0.01, True)
+
+
+def rows(count: int, n: int = 4) -> tuple[np.ndarray, ...]:
+    return tuple(np.full((count, n), -1.0))
+
+
+def price(*changes: tuple[int, Any], out: Any = None, model: Any = "bsm", level: Any = None) -> np.ndarray:
+    """Prices of four options, arguments changed by position."""
+    arguments: list[Any] = list(OPTION)
+    for position, value in changes:
+        arguments[position] = value
+    out = np.full(4, -1.0) if out is None else out
+    _core.price(model, *arguments, out, level)
+    return out
 
 
 def test_namespace() -> None:
@@ -17,30 +32,66 @@ def test_namespace() -> None:
         "Bars",
         "Summary",
         "__version__",
-        "black76_greeks",
-        "black76_price",
+        "all_greeks",
         "build_profile",
+        "greeks",
         "implied_volatility",
+        "levels",
         "max_pain",
         "ohlc",
+        "price",
         "sweep",
     ]
     assert _core.build_profile in {"release", "debug"}
     assert _core.__version__.count(".") == 2
 
 
-def test_results_are_new_arrays_of_the_stated_dtype() -> None:
-    strikes = np.array([90.0, 100.0, 110.0])
-    sigmas = np.full(3, 0.2)
-    calls, puts = _core.black76_price(100.0, strikes, 0.5, sigmas, 0.05)
-    assert calls.dtype == puts.dtype == np.float64
-    assert calls.shape == puts.shape == (3,)
-    greeks, _ = _core.black76_greeks(100.0, strikes, 0.5, sigmas, 0.05, 100.0)
-    assert greeks.shape == (5, 3)
-    sigma, status = _core.implied_volatility(100.0, strikes, 0.5, calls, 0.05, True)
-    assert (sigma.dtype, status.dtype) == (np.float64, np.uint8)
-    calls[:] = 0.0
-    assert np.all(_core.black76_price(100.0, strikes, 0.5, sigmas, 0.05)[0] > 0.0)
+def test_one_value_stands_for_all_elements() -> None:
+    expected = price()
+    assert np.all(expected == expected[0])
+    assert expected[0] > 5.0
+    for position, value in enumerate(OPTION):
+        np.testing.assert_array_equal(price((position, np.full(4, value))), expected)
+    np.testing.assert_array_equal(price(*enumerate(np.full(4, value) for value in OPTION)), expected)
+    np.testing.assert_array_equal(price((0, np.float64(100.0))), expected)
+
+
+def test_any_shape_of_as_many_elements() -> None:
+    strikes = np.linspace(80.0, 110.0, 12)
+    flat = price((1, strikes), out=np.empty(12))
+    for shape in ((3, 4), (2, 2, 3), (12, 1)):
+        out = price((1, strikes.reshape(shape)), out=np.empty(shape))
+        np.testing.assert_array_equal(out.ravel(), flat)
+    assert price((1, np.array(95.0)), out=np.empty(())) == price()[0]
+    assert price((1, np.empty(0)), out=np.empty(0)).shape == (0,)
+
+
+def test_every_function_fills_its_arrays() -> None:
+    for function, count in ((_core.greeks, 6), (_core.all_greeks, 15)):
+        for raw in (False, True):
+            out = rows(count)
+            assert function("bsm", *OPTION, raw, out) is None
+            assert all(np.all((row != -1.0) & (row == row[0])) for row in out)
+            np.testing.assert_array_equal(out[0], price())
+    sigmas, statuses = np.full(4, -1.0), np.full(4, 99, np.uint8)
+    assert _core.implied_volatility("bsm", *QUOTE, sigmas, statuses) is None
+    assert np.all(sigmas > 0.1)
+    assert not statuses.any()
+
+
+def test_levels_give_the_same_bits() -> None:
+    levels = _core.levels()
+    assert levels[0] == "baseline"
+    assert set(levels) <= {"baseline", "avx2", "avx512"}
+    strikes = np.linspace(1.0, 300.0, 1001)
+    for level in levels:
+        out = price((1, strikes), out=np.empty(1001), level=level)
+        assert out.tobytes() == price((1, strikes), out=np.empty(1001)).tobytes()
+
+
+def test_black76_does_not_use_the_yield() -> None:
+    np.testing.assert_array_equal(price((5, np.nan), model="black76"), price((5, 9.0), model="black76"))
+    assert np.isnan(price((5, np.nan), model="bsm")).all()
 
 
 def test_arguments_are_not_changed(chain, parameters) -> None:
@@ -54,50 +105,90 @@ def test_arguments_are_not_changed(chain, parameters) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: price((1, [1.0] * 4)), TypeError, "strike must be a NumPy array of float64, not list"),
+        (lambda: price((1, 95)), TypeError, "strike must be a NumPy array of float64, not int"),
+        (lambda: price((1, "x")), TypeError, "strike must be a NumPy array of float64, not str"),
+        (lambda: price((1, None)), TypeError, "strike must be a NumPy array of float64, not NoneType"),
+        (lambda: price((2, np.ones(4, "f4"))), TypeError, "t must have dtype float64, not float32"),
+        (lambda: price((2, np.ones(4, ">f8"))), TypeError, "t must have dtype float64, not >f8"),
+        (lambda: price((3, np.ones(4, "i8"))), TypeError, "sigma must have dtype float64, not int64"),
+        (lambda: price((6, 1)), TypeError, "is_call must be a NumPy array of bool, not int"),
+        (lambda: price((6, np.ones(4))), TypeError, "is_call must have dtype bool, not float64"),
         (
-            lambda: _core.black76_price(1.0, [1.0], 1.0, ONE, 0.0),
+            lambda: price((0, np.ones(3))),
+            ValueError,
+            r"spot has shape \(3,\), but out has shape \(4,\)",
+        ),
+        (
+            lambda: price((0, np.ones((1, 5))), model="black76"),
+            ValueError,
+            r"forward has shape \(1, 5\), but out has shape \(4,\)",
+        ),
+        (
+            lambda: price((6, np.ones(5, bool))),
+            ValueError,
+            r"is_call has shape \(5,\), but out has shape \(4,\)",
+        ),
+        (
+            lambda: price((4, np.ones(8)[::2])),
+            ValueError,
+            r"rate of shape \(4,\) must be C-contiguous",
+        ),
+        (
+            lambda: price((5, np.ones((2, 2), order="F").T[::-1])),
+            ValueError,
+            r"dividend_yield of shape \(2, 2\) must be C-contiguous",
+        ),
+        (
+            lambda: price((1, np.ndarray(4, np.float64, bytes(40), offset=1))),
+            ValueError,
+            "strike must be aligned",
+        ),
+        (lambda: price(out=[0.0]), TypeError, "out must be a NumPy array of float64, not list"),
+        (lambda: price(out=np.empty(4, "f4")), TypeError, "out must have dtype float64, not float32"),
+        (lambda: price(out=np.broadcast_to(ONE, 1)), ValueError, "out is read-only"),
+        (lambda: price((1, ONE), out=ONE), ValueError, "out overlaps strike"),
+        (lambda: price(model="heston"), ValueError, "model must be black76 or bsm, not heston"),
+        (lambda: price(level="sse9"), ValueError, "level must be one of baseline.*, not sse9"),
+        (
+            lambda: _core.greeks("bsm", *OPTION, False, rows(5)),
+            ValueError,
+            "out must hold 6 arrays, but holds 5",
+        ),
+        (
+            lambda: _core.all_greeks("bsm", *OPTION, False, rows(6)),
+            ValueError,
+            "out must hold 15 arrays, but holds 6",
+        ),
+        (
+            lambda: _core.greeks("bsm", *OPTION, False, (*rows(5), np.empty(5))),
+            ValueError,
+            r"out.rho has shape \(5,\), but out.price has shape \(4,\)",
+        ),
+        (
+            lambda: _core.greeks("bsm", *OPTION, False, (*rows(5), np.empty(4, "f4"))),
             TypeError,
-            "strikes must be a NumPy array.*list",
+            "out.rho must have dtype float64, not float32",
+        ),
+        (lambda: _core.greeks("bsm", *OPTION, False, rows(3) * 2), ValueError, "out.vega overlaps out.price"),
+        (lambda: _core.greeks("bsm", *OPTION, 1, rows(6)), TypeError, "raw"),
+        (lambda: _core.greeks("bsm", *OPTION, False, list(rows(6))), TypeError, "out"),
+        (
+            lambda: _core.implied_volatility("bsm", *QUOTE, np.empty(4), np.empty(3, np.uint8)),
+            ValueError,
+            r"out.status has shape \(3,\), but out.sigma has shape \(4,\)",
         ),
         (
-            lambda: _core.black76_price(1.0, ONE.astype("f4"), 1.0, ONE, 0.0),
+            lambda: _core.implied_volatility("bsm", *QUOTE, np.empty(4), np.empty(4)),
             TypeError,
-            "strikes must have dtype float64, not float32",
+            "out.status must have dtype uint8, not float64",
         ),
         (
-            lambda: _core.black76_price(1.0, ONE.astype(">f8"), 1.0, ONE, 0.0),
-            TypeError,
-            "strikes must have dtype float64, not >f8",
-        ),
-        (
-            lambda: _core.black76_price(1.0, ONE, 1.0, ONE.astype("i8"), 0.0),
-            TypeError,
-            "sigmas must have dtype float64, not int64",
-        ),
-        (
-            lambda: _core.black76_price(1.0, ONE.reshape(1, 1), 1.0, ONE, 0.0),
+            lambda: _core.implied_volatility(
+                "bsm", np.ones(5), *QUOTE[1:], np.empty(4), np.empty(4, np.uint8)
+            ),
             ValueError,
-            r"strikes must have 1 dimension, but has shape \(1, 1\)",
-        ),
-        (
-            lambda: _core.black76_price(1.0, np.ones(4)[::2], 1.0, np.ones(2), 0.0),
-            ValueError,
-            r"strikes of shape \(2,\) must be C-contiguous",
-        ),
-        (
-            lambda: _core.black76_price(1.0, np.ones(4), 1.0, np.ones(3), 0.0),
-            ValueError,
-            r"sigmas has shape \(3,\), but strikes has shape \(4,\)",
-        ),
-        (
-            lambda: _core.black76_greeks(1.0, np.ones(4), 1.0, np.ones(3), 0.0, 1.0),
-            ValueError,
-            r"sigmas has shape \(3,\), but strikes has shape \(4,\)",
-        ),
-        (
-            lambda: _core.implied_volatility(1.0, np.ones(4), 1.0, np.ones(5), 0.0, True),
-            ValueError,
-            r"prices has shape \(5,\), but strikes has shape \(4,\)",
+            r"price has shape \(5,\), but out.sigma has shape \(4,\)",
         ),
         (
             lambda: _core.max_pain(ONE, np.ones(2), ONE, 1.0),
@@ -125,7 +216,6 @@ def test_arguments_are_not_changed(chain, parameters) -> None:
             r"order has shape \(2,\), but ts_ns",
         ),
         (lambda: _core.ohlc(TICK, TICK, np.ones(2), 10), ValueError, r"price has shape \(2,\), but ts_ns"),
-        (lambda: _core.black76_price("x", ONE, 1.0, ONE, 0.0), TypeError, "real number"),
     ],
 )
 def test_refusals(call, error, message) -> None:
@@ -164,12 +254,9 @@ def test_summary_is_frozen_and_its_views_agree(chain, parameters) -> None:
         summary.forward = 1.0
 
 
-def test_other_threads_run_during_a_long_computation() -> None:
-    strikes = np.linspace(50.0, 200.0, 1_000_000)
-    worker = threading.Thread(target=_core.black76_price, args=(100.0, strikes, 1.0, strikes / 500, 0.05))
-    worker.start()
-    turns = 0
-    while worker.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    assert turns >= 5
+def test_any_byte_but_zero_is_true() -> None:
+    flags = np.tile(np.array([0, 1, 2, 128, 254, 255, 0], np.uint8), 30).view(np.bool_)
+    expected = np.where(flags, price()[0], price((6, False))[0])
+    for level in _core.levels():
+        out = price((6, flags), out=np.empty(len(flags)), level=level)
+        np.testing.assert_array_equal(out, expected)
