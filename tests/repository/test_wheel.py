@@ -15,13 +15,14 @@ import pytest
 pytestmark = pytest.mark.slow
 
 USE = """
-import deltastream, numpy, supervisors
-from deltastream import _core, market, messages
+import deltastream, supervisors
+from deltastream import market, messages
+from deltastream.pricing import black76
 
 for package in (deltastream, supervisors):
     print(package.__file__)
-calls, puts = _core.black76_price(100.0, numpy.array([100.0]), 0.25, numpy.array([0.2]), 0.0)
-assert calls[0] == puts[0] > 3.9, (calls, puts)
+call, put = black76.price(100.0, 100.0, 0.25, 0.2, 0.0, [True, False])
+assert call == put > 3.9, (call, put)
 assert any(product.symbol == "NIFTY" for product in market.products())
 tick = messages.UnderlyingTick(product="SPY", price=1.0, ts_event=1, ts_recv=2)
 assert messages.decode(messages.encode(tick)) == tick

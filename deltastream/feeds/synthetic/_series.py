@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deltastream._core import black76_price
 from deltastream.feeds.synthetic._arithmetic import ln, uniforms
 from deltastream.feeds.synthetic._profiles import Profile
 from deltastream.market import Session, Terms
 from deltastream.messages import CHAIN_ROWS, SIDE_COLUMNS, OptionChain
+from deltastream.pricing import black76
 
 __all__ = ["Series", "State"]
 
@@ -24,6 +24,7 @@ YEAR_NS: Final = 365 * 86_400 * 10**9
 _SIDES: Final = len(SIDE_COLUMNS)
 _BID, _BID_SIZE, _ASK, _ASK_SIZE, _LAST, _VOLUME, _OI, _PREV_CLOSE, _PREV_OI, _LAST_TRADE_US = range(10)
 _REFRESH_NS: Final = {"live": 1, "3min": 180 * 10**9, "daily": 0}
+_IS_CALL: Final = np.array([[True], [False]])
 # Trading centres out of the money: calls above the forward, puts below, in standard deviations.
 _CENTRE: Final = np.array([[-0.5], [0.5]])
 _REQUOTED: Final = 0.6  # share of quotes renewed from chain to chain
@@ -225,8 +226,9 @@ class Series:
         theta = self._profile.smile.theta(t, state.level)
         k = logs - ln(forward)
         deviations = np.sqrt(self._profile.smile.total_variance(k, theta))
-        sides = black76_price(forward, strikes, t, deviations * (1.0 / math.sqrt(t)), self._profile.rate)
-        return np.array(sides), k / deviations, forward * math.sqrt(theta)
+        sigmas = deviations * (1.0 / math.sqrt(t))
+        mids = black76.price(forward, strikes, t, sigmas, self._profile.rate, _IS_CALL)
+        return mids, k / deviations, forward * math.sqrt(theta)
 
     def _forward(self, price: float, t: float) -> float:
         return price * (1.0 + self._profile.carry * t)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltastream._core import black76_price
 from deltastream.feeds.synthetic._profiles import PROFILES
 from deltastream.feeds.synthetic._smile import Smile
+from deltastream.pricing import black76
 
 HOUR = 1 / (365 * 24)
 TIMES = [HOUR, 8 * HOUR, 1 / 365, 4 / 365, 11 / 365, 30 / 365, 0.25, 1.0, 3.0]
@@ -37,7 +37,7 @@ def test_no_butterfly_arbitrage(symbol, smile, level, t):
     width = min(8 * theta**0.5, 0.6)
     strikes = np.linspace(forward * (1 - width), forward * (1 + width), 401)
     sigmas = np.sqrt(smile.total_variance(np.log(strikes / forward), theta) / t)
-    calls, puts = black76_price(forward, strikes, t, sigmas, 0.0)
+    calls, puts = black76.price(forward, strikes, t, sigmas, 0.0, [[True], [False]])
     assert (np.diff(calls) <= 1e-9).all(), symbol
     assert (np.diff(puts) >= -1e-9).all()
     assert (np.diff(calls) >= -np.diff(strikes) - 1e-9).all()
