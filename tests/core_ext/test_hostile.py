@@ -6,12 +6,14 @@ NaN only at a kink or where an intermediate product leaves the range of a double
 
 import itertools
 import math
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 NAN, INF = math.nan, math.inf
+NORMAL = sys.float_info.min
 LEVELS = (NAN, INF, -INF, 0.0, -0.0, 5e-324, 1e-310, 1e-308, -1.0, 1.0, 100.0, 1e150, 1e308)
 TIMES = (NAN, INF, -INF, 0.0, -0.0, 5e-324, 1e-308, -1.0, 0.25, 40.0, 1e308)
 SIGMAS = (NAN, INF, -INF, 0.0, -0.0, 5e-324, 1e-160, -0.2, 0.2, 8.0, 1e99, 1e308)
@@ -42,15 +44,13 @@ def in_domain(
     rate: np.ndarray,
     dividend_yield: np.ndarray,
 ) -> np.ndarray:
-    """Finite positive underlying, forward, discount; finite strike and time >= 0; 0 <= sigma < 1e100."""
+    """Positive normal underlying, forward, discount; finite strike and time >= 0; 0 <= sigma < 1e100."""
     with np.errstate(all="ignore"):
         discount = np.exp(-rate * t)
         forward = underlying * (np.exp((rate - dividend_yield) * t) if model == "bsm" else 1.0)
         finite = np.isfinite(discount) & np.isfinite(forward) & np.isfinite(strike) & np.isfinite(t)
-        return (
-            finite & (underlying > 0) & np.isfinite(underlying) & (forward > 0) & (discount > 0)
-            & (strike >= 0) & (t >= 0) & (sigma >= 0) & (sigma < 1e100)
-        )  # fmt: skip
+        levels = (underlying >= NORMAL) & np.isfinite(underlying) & (forward >= NORMAL) & (discount >= NORMAL)
+        return finite & levels & (strike >= 0) & (t >= 0) & (sigma >= 0) & (sigma < 1e100)
 
 
 @pytest.mark.parametrize("model", ["black76", "bsm"])

@@ -137,7 +137,7 @@ def test_no_options_are_no_options(kernels: Any) -> None:
 def test_sweeps(chain: Callable[..., np.ndarray], parameters: dict[str, Any], n: int) -> None:
     columns = chain(n, seed=n)
     values, summary = _core.sweep(columns, **parameters, level=LEVELS[0])
-    fields = [name for name in dir(summary) if not name.startswith("_")]
+    fields = [name for name in dir(summary) if not name.startswith("_") and name != "as_tuple"]
     for level in (*LEVELS[1:], None):
         other_values, other = _core.sweep(columns, **parameters, level=level)
         np.testing.assert_array_equal(bits(values), bits(other_values))

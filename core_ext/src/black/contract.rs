@@ -143,7 +143,7 @@ impl Contract {
 #[must_use]
 #[inline(always)]
 pub fn is_level(value: f64) -> bool {
-    (value >= f64::MIN_POSITIVE) & (value < f64::INFINITY)
+    (f64::MIN_POSITIVE..f64::INFINITY).contains(&value)
 }
 
 /// The terms of one option. All are NaN where the arguments are out of the domain.
