@@ -71,17 +71,19 @@ bench: setup ## measure: each prints its machine, its command and its table
 tables: setup ## write the dated market tables anew
 	$(BIN)/uv run --python $(BIN)/python deploy/make_tables.py
 
-lock: setup ## resolve the dependencies anew: requirements.lock and its two siblings
+lock: setup ## resolve the dependencies anew: requirements.lock and its siblings
 	$(call compile,pyproject.toml --all-extras --group dev,requirements.lock)
 	$(call compile,pyproject.toml --all-extras --constraint requirements.lock,deploy/runtime.lock)
 	$(call compile,--group tutorial,benches/tutorial/requirements.lock)
+	$(call compile,--group peers,benches/peers/requirements.lock)
+	$(call compile,--group peers-2023,benches/peers/2023.lock)
 
 wheel: setup ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/maturin build --release --locked --out dist
 
 clean: ## remove what the commands above made
-	rm -rf .venv target dist benches/.venv-tutorial deltastream/_core*.so .*_cache .hypothesis
+	rm -rf .venv target dist benches/.venv-* deltastream/_core*.so .*_cache .hypothesis
 
 # $(call compile,what,file)
 compile = $(BIN)/uv pip compile $(1) --upgrade --universal --python-version 3.11 --fork-strategy fewest \

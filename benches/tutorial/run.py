@@ -11,7 +11,6 @@ benches/.venv-tutorial, made when first needed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -28,26 +27,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from _machine import machine, percentiles, table  # noqa: E402  # beside this directory
+from _environment import environment  # noqa: E402  # beside this directory
+from _machine import machine, percentiles, table  # noqa: E402  # the same
 
-VENV = HERE.parent / ".venv-tutorial"
 LOCK = HERE / "requirements.lock"
 CORES = 2
 UNLOADED_S = 10.0
 START_S = 20.0
-
-
-def environment() -> Path:
-    """The Python of the tutorial's own environment, made or renewed where its lock has changed."""
-    python, stamp = VENV / "bin" / "python", VENV / "lock.sha256"
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != digest:
-        print(f"Making {VENV.name} for the tutorial's design …", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
-        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--require-hashes"]
-        subprocess.run([*pip, "--requirement", LOCK], check=True, stdout=sys.stderr)
-        stamp.write_text(digest)
-    return python
 
 
 @contextmanager
@@ -93,7 +79,7 @@ def measure(seconds: float) -> dict[str, Any]:
     server = shutil.which("redis-server")
     if server is None:
         return {"skipped": "redis-server is not installed: install the package redis-server."}
-    python = environment()
+    python = environment("tutorial", LOCK)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     port = free_port()
     variables = os.environ | {"TUTORIAL_REDIS": f"redis://127.0.0.1:{port}/0"}

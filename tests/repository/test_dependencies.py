@@ -135,7 +135,14 @@ def test_expressions(expression: str, allowed: bool):
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements.lock", "deploy/runtime.lock", "benches/tutorial/requirements.lock"]
+    "lock",
+    [
+        "requirements.lock",
+        "deploy/runtime.lock",
+        "benches/tutorial/requirements.lock",
+        "benches/peers/requirements.lock",
+        "benches/peers/2023.lock",
+    ],
 )
 def test_locks_are_pinned_with_hashes(lock: str, root: Path):
     found = pins(root / lock)
