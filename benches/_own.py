@@ -11,11 +11,11 @@ import numpy as np
 from _measure import samples
 from _options import chain, open_interest, options
 from _peers import Measured
-from deltastream.pricing import AllGreeks, Greeks, ImpliedVolatility, black76, bsm
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from deltastream import _core, pricing
+from deltastream.pricing import AllGreeks, Greeks, ImpliedVolatility, black76, bsm
 
 __all__ = ["BARE", "CACHED", "FRESH", "NOTHING", "OUT", "Own"]
 

@@ -28,10 +28,10 @@ from _machine import machine, table
 from _measure import samples
 from _own import FRESH, NOTHING, OUT, Own
 from _peers import Measured, Peers
-from deltastream.pricing import Greeks, bsm
 from numpy.typing import NDArray
 
 from deltastream import _core
+from deltastream.pricing import Greeks, bsm
 
 Floats = NDArray[np.float64]
 
