@@ -34,7 +34,7 @@ fn main() -> Result<(), Error> {
     let numbers: Vec<f64> = bytes.as_chunks().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect();
     let n = numbers.len() / 5;
     let column = |i: usize| &numbers[i * n..(i + 1) * n];
-    let is_call: Vec<bool> = column(4).iter().map(|&flag| flag == 1.0).collect();
+    let is_call: Vec<u8> = column(4).iter().map(|&flag| u8::from(flag == 1.0)).collect();
     let options = Undiscounted {
         price: column(0),
         forward: column(1),

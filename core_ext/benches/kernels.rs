@@ -7,16 +7,20 @@ mod peer;
 
 use std::fmt::{Display, Formatter};
 
+use _core::bars::Bars;
 use _core::black::{self, ALL, FIRST, Model, Units};
+use _core::chain::{rows, sweep};
 use _core::level::Level;
 use _core::max_pain::max_pain;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
-use inputs::{Inputs, OpenInterest};
+use inputs::{Chain, Inputs, OpenInterest, Ticks};
 
 const OPTIONS: usize = 2048;
 const STRIKES: usize = 500;
+const CHAIN: usize = 60;
+const TICKS: usize = 100_000;
 
 fn main() {
     divan::main();
@@ -39,7 +43,11 @@ fn cases() -> impl Iterator<Item = Case> {
         .flat_map(|model| Level::available().iter().map(move |&level| Case(model, level)))
 }
 
-fn rows<const N: usize>() -> [Vec<f64>; N] {
+fn level_names() -> impl Iterator<Item = &'static str> {
+    Level::available().iter().map(|level| level.name())
+}
+
+fn results<const N: usize>() -> [Vec<f64>; N] {
     std::array::from_fn(|_| vec![0.0; OPTIONS])
 }
 
@@ -59,7 +67,7 @@ fn price(bencher: Bencher, Case(model, level): Case) {
 fn price_and_5_greeks(bencher: Bencher, Case(model, level): Case) {
     let inputs = Inputs::new(OPTIONS);
     let options = inputs.options(model);
-    let mut out = rows::<FIRST>();
+    let mut out = results::<FIRST>();
     bencher.counter(ItemsCount::new(OPTIONS)).bench_local(|| {
         let out = out.each_mut().map(Vec::as_mut_slice);
         black::greeks(level, black_box(&options), Units::Payload, black_box(out))
@@ -71,7 +79,7 @@ fn price_and_5_greeks(bencher: Bencher, Case(model, level): Case) {
 fn price_and_13_greeks(bencher: Bencher, Case(model, level): Case) {
     let inputs = Inputs::new(OPTIONS);
     let options = inputs.options(model);
-    let mut out = rows::<ALL>();
+    let mut out = results::<ALL>();
     bencher.counter(ItemsCount::new(OPTIONS)).bench_local(|| {
         let out = out.each_mut().map(Vec::as_mut_slice);
         black::all_greeks(level, black_box(&options), Units::Payload, black_box(out))
@@ -93,8 +101,28 @@ fn implied_volatility_of_the_peer(bencher: Bencher, solver: &str) {
 /// One pass over a long chain; per strike.
 #[divan::bench]
 fn max_pain_of_500_strikes(bencher: Bencher) {
-    let OpenInterest { strikes, calls, puts } = OpenInterest::new(STRIKES);
+    let OpenInterest { strikes, calls, puts } = OpenInterest::new(STRIKES, 24e3);
     bencher
         .counter(ItemsCount::new(STRIKES))
         .bench_local(|| max_pain(black_box(&strikes), black_box(&calls), black_box(&puts), f64::NAN));
+}
+
+/// All that the enricher needs of a chain, in one call; per option, of which a strike has two.
+#[divan::bench(args = level_names())]
+fn sweep_of_60_strikes(bencher: Bencher, level: &str) {
+    let level = Level::named(level).unwrap_or(Level::BASELINE);
+    let Chain { columns, params } = Chain::new(CHAIN);
+    let mut out = vec![0.0; rows::ROWS * CHAIN];
+    bencher
+        .counter(ItemsCount::new(2 * CHAIN))
+        .bench_local(|| sweep(level, black_box(&columns), CHAIN, black_box(&params), black_box(&mut out)));
+}
+
+/// Bars of a minute of ordered ticks, as a replay has them: comparisons, no sorting; per tick.
+#[divan::bench]
+fn bars_of_ordered_ticks(bencher: Bencher) {
+    let Ticks { ts_ns, order, prices } = Ticks::new(TICKS);
+    bencher.counter(ItemsCount::new(TICKS)).bench_local(|| {
+        Bars::aggregate(black_box(&ts_ns), black_box(&order), black_box(&prices), 60_000_000_000)
+    });
 }

@@ -3,6 +3,7 @@ use std::iter::successors;
 
 use _core::batch::{Column, Flags};
 use _core::black::{self, Model, Options};
+use _core::chain::{Convention, Params};
 use _core::level::Level;
 
 use crate::peer::Undiscounted;
@@ -30,7 +31,7 @@ pub struct Inputs {
     sigma: Vec<f64>,
     rate: Vec<f64>,
     dividend_yield: Vec<f64>,
-    is_call: Vec<bool>,
+    is_call: Vec<u8>,
 }
 
 impl Inputs {
@@ -42,7 +43,7 @@ impl Inputs {
         let forward: Vec<f64> =
             (0..n).map(|i| spot[i] * ((rate[i] - dividend_yield[i]) * t[i]).exp()).collect();
         let strike = (0..n).map(|i| forward[i] * (d[i] * sigma[i] * t[i].sqrt()).exp()).collect();
-        let is_call = (0..n).map(|i| i % 2 == 0).collect();
+        let is_call = (0..n).map(|i| u8::from(i % 2 == 0)).collect();
         Self { spot, forward, strike, t, sigma, rate, dividend_yield, is_call }
     }
 
@@ -85,7 +86,70 @@ fn prices(options: &Options, n: usize) -> Vec<f64> {
     prices
 }
 
-/// Open interest of a chain.
+/// A quoted chain of a fortnight with a smile, every quote two-sided: what [`sweep`](_core::chain::sweep) takes.
+pub struct Chain {
+    pub columns: Vec<f64>,
+    pub params: Params,
+}
+
+impl Chain {
+    pub fn new(n: usize) -> Self {
+        let (forward, t, rate) = (24_065.0, 14.0 / 365.0, 0.065);
+        let OpenInterest { strikes, calls, puts } = OpenInterest::new(n, forward);
+        let sigma: Vec<f64> = strikes.iter().map(|k| 0.13 + 0.9 * (k / forward - 1.0).powi(2)).collect();
+        let mut columns = strikes.clone();
+        for (is_call, oi) in [(true, calls), (false, puts)] {
+            let fair = prices(
+                &Options {
+                    model: Model::Black76,
+                    underlying: Column::One(forward),
+                    strike: Column::Many(&strikes),
+                    t: Column::One(t),
+                    sigma: Column::Many(&sigma),
+                    rate: Column::One(rate),
+                    dividend_yield: Column::One(0.0),
+                    is_call: Flags::One(is_call),
+                },
+                n,
+            );
+            let bid: Vec<f64> = fair.iter().map(|price| (price * 19.9).floor() / 20.0).collect();
+            let ask: Vec<f64> = fair.iter().map(|price| (price * 20.1).ceil() / 20.0).collect();
+            let (size, absent) = (vec![75.0; n], vec![f64::NAN; n]);
+            for row in [&bid, &size, &ask, &size, &bid, &oi, &oi, &ask, &oi, &absent, &absent] {
+                columns.extend(row);
+            }
+        }
+        let params = Params {
+            spot: 24_012.35,
+            future: forward,
+            t,
+            rate,
+            tick_size: 0.05,
+            lot: 75.0,
+            multiplier: 1.0,
+            convention: Convention::Naive,
+        };
+        Self { columns, params }
+    }
+}
+
+/// Ticks in ascending order, a millisecond apart.
+pub struct Ticks {
+    pub ts_ns: Vec<i64>,
+    pub order: Vec<i64>,
+    pub prices: Vec<f64>,
+}
+
+impl Ticks {
+    pub fn new(n: usize) -> Self {
+        let mut uniform = Uniform(20261120);
+        let ts_ns = successors(Some(1_700_000_000_000_000_000), |ts| Some(ts + 1_000_000)).take(n).collect();
+        let prices = (0..n).map(|_| uniform.draw(24e3, 25e3)).collect();
+        Self { ts_ns, order: vec![0; n], prices }
+    }
+}
+
+/// Open interest of a chain around a price.
 pub struct OpenInterest {
     pub strikes: Vec<f64>,
     pub calls: Vec<f64>,
@@ -93,10 +157,12 @@ pub struct OpenInterest {
 }
 
 impl OpenInterest {
-    pub fn new(n: usize) -> Self {
+    pub fn new(n: usize, around: f64) -> Self {
         let mut uniform = Uniform(20261120);
         let mut draw = || -> Vec<f64> { (0..n).map(|_| 75.0 * uniform.draw(0.0, 5e4).round()).collect() };
-        let strikes = successors(Some(12e3), |strike| Some(strike + 50.0)).take(n).collect();
+        let strikes: Vec<f64> = successors(Some(0.0), |above| Some(above + 50.0)).take(n).collect();
+        let lowest = (around / 50.0).round() * 50.0 - strikes[n / 2];
+        let strikes = strikes.iter().map(|above| lowest + above).collect();
         Self { strikes, calls: draw(), puts: draw() }
     }
 }

@@ -8,7 +8,8 @@ pub struct Undiscounted<'a> {
     pub forward: &'a [f64],
     pub strike: &'a [f64],
     pub t: &'a [f64],
-    pub is_call: &'a [bool],
+    /// 0 for a put, anything else for a call.
+    pub is_call: &'a [u8],
 }
 
 /// With the solver that it takes by itself.
@@ -28,7 +29,7 @@ fn solve<S: BlackSolver>(options: &Undiscounted, sigmas: &mut [f64]) {
             .forward(options.forward[i])
             .strike(options.strike[i])
             .expiry(options.t[i])
-            .is_call(options.is_call[i])
+            .is_call(options.is_call[i] != 0)
             .build()
             .and_then(|option| option.calculate_with::<S>())
             .unwrap_or(f64::NAN);
