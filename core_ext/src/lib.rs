@@ -22,6 +22,7 @@ pub mod iv;
 pub mod level;
 pub mod math;
 pub mod max_pain;
+pub mod mills;
 pub mod normal;
 mod normal_old;
 mod py;
