@@ -17,14 +17,12 @@ pub mod batch;
 pub mod black;
 pub mod chain;
 pub mod errors;
-pub mod greeks;
 pub mod iv;
 pub mod level;
 pub mod math;
 pub mod max_pain;
 pub mod mills;
 pub mod normal;
-mod normal_old;
 mod py;
 pub mod sums;
 #[cfg(test)]

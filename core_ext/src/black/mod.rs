@@ -8,8 +8,6 @@
 //! Error against correctly rounded values: `docs/accuracy.md`.
 mod contract;
 mod greeks;
-pub mod old;
-pub use old::*;
 #[cfg(test)]
 mod tests;
 mod value;

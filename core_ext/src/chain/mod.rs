@@ -143,7 +143,7 @@ pub fn sweep(
     let forward = forward::forward(&chain, &params);
     let market = Market { spot: params.spot, forward: forward.value, t: params.t, rate: params.rate };
     let mut sides = Rows::of_both_sides(output, n);
-    volatility::fill(&market, &chain, &mut sides);
+    volatility::fill(level, &market, &chain, &mut sides)?;
     let [calls, puts] = &mut sides;
     let sigmas = [volatility::pick(calls, puts), volatility::pick(puts, calls)];
     sensitivity::fill(level, &market, true, chain.strikes, &sigmas[0], calls)?;

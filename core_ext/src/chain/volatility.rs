@@ -1,36 +1,46 @@
 //! Implied volatilities of every bid, mid and ask of a chain: one batch a side.
 use super::columns::{Columns, Side};
 use super::rows::{QUOTES, Rows};
-use super::{BORROWED, Market, same_nan};
-use crate::black::{Expiry, is_level};
-use crate::iv::{Inverter, Status};
-use crate::math::{exp, select};
+use super::{BORROWED, Market};
+use crate::batch::{Column, Flags};
+use crate::black::{Model, is_level};
+use crate::errors::CoreError;
+use crate::iv::{Quotes, implied};
+use crate::level::Level;
+use crate::math::select;
 
 /// Fills the volatility rows of both sides, and the status rows with the statuses of the mids.
-pub(super) fn fill(market: &Market, chain: &Columns, rows: &mut [Rows; 2]) {
+pub(super) fn fill(
+    level: Level,
+    market: &Market,
+    chain: &Columns,
+    rows: &mut [Rows; 2],
+) -> Result<(), CoreError> {
     let n = chain.strikes.len();
-    if let Some(status) = common_status(market) {
-        for side in rows {
-            side.volatilities.fill(f64::NAN);
-            side.iv_status.fill(f64::from(status as u8));
-        }
-        return;
-    }
-    let expiry = Expiry { forward: market.forward, t: market.t, rate: market.rate };
+    // A chain without a time is told to have none left.
+    let t = select(is_level(market.t), market.t, 0.0);
     let strikes = chain.strikes.repeat(QUOTES);
     let mut prices = vec![0.0; QUOTES * n];
     let mut statuses = vec![0; QUOTES * n];
     for ((side, is_call), rows) in [(&chain.calls, true), (&chain.puts, false)].into_iter().zip(rows) {
         quotes(side, &mut prices);
-        for (i, (&strike, &price)) in strikes.iter().zip(&prices).enumerate() {
-            let (sigma, status) = Inverter::new(expiry, strike).solve(price, is_call);
-            (rows.volatilities[i], statuses[i]) = (sigma, status as u8);
-        }
-        same_nan(rows.volatilities);
+        let quotes = Quotes {
+            model: Model::MarketForward(market.forward),
+            price: Column::Many(&prices),
+            // The model takes the forward, and the yield that it implies.
+            underlying: Column::One(f64::NAN),
+            strike: Column::Many(&strikes),
+            t: Column::One(t),
+            rate: Column::One(market.rate),
+            dividend_yield: Column::One(f64::NAN),
+            is_call: Flags::One(is_call),
+        };
+        implied(level, &quotes, rows.volatilities, &mut statuses)?;
         for (code, &status) in rows.iv_status.iter_mut().zip(&statuses[n..2 * n]) {
             *code = f64::from(status);
         }
     }
+    Ok(())
 }
 
 /// Bids, mids and asks of a side, NaN where there is none.
@@ -54,19 +64,6 @@ pub(super) fn pick(own: &mut Rows, other: &Rows) -> Vec<f64> {
         *sigma = select(borrows, other, *sigma);
     }
     picked
-}
-
-/// What keeps a whole expiry from having volatilities, if anything does.
-fn common_status(market: &Market) -> Option<Status> {
-    if !is_level(market.t) {
-        Some(Status::NoTime)
-    } else if !is_level(market.forward) {
-        Some(Status::NoForward)
-    } else if !is_level(exp(-market.rate * market.t)) {
-        Some(Status::InvalidInput)
-    } else {
-        None
-    }
 }
 
 /// Number of volatilities of a row.

@@ -1,168 +1,103 @@
-//! From a first guess to the last bit: Householder steps inside a bracket.
-use super::curve::{Curve, normalised_value};
-use crate::black::{NEAR_BOUND, bound_gap_over_vega, normalised_vega, value_over_vega};
-use crate::math::ln;
+//! The solution where plain steps from the first guess have not found it: steps inside a bracket.
+use super::problem::Problem;
+use super::step::{Evaluation, is_last, moved};
+use crate::math::{exp, ln, select};
 
-/// `ln √(2π)`.
-const LN_SQRT_TWO_PI: f64 = 0.9189385332046728;
-/// A relative step below this leaves an error far below rounding: the steps are of fourth order.
-const CONVERGED: f64 = 1e-6;
-const MAX_STEPS: usize = 64;
+/// Every second step halves the bracket in `ln s`, which is less than 800 wide: at the end nothing is left of it.
+const MOST: usize = 140;
 
-impl Curve {
-    /// The `s` whose normalised value is `value`, `0 < value < bound`.
-    pub(super) fn total_sd(&self, value: f64) -> Option<f64> {
-        if value < self.centre.value {
-            let step = LogObjective { x: self.x, target: ln(value) };
-            search(self.guess_below(value), 0.0, self.centre.s, |s| step.at(s))
-        } else if value < 0.5 * self.bound {
-            let step = ValueObjective { x: self.x, bound: self.bound, target: value };
-            search(self.guess_above(value), self.centre.s, f64::INFINITY, |s| step.at(s))
-        } else {
-            let step = GapObjective { x: self.x, bound: self.bound, target: self.bound - value };
-            search(self.guess_above(value), self.centre.s, f64::INFINITY, |s| step.at(s))
-        }
-    }
-}
-
-/// Newton's step and the two ratios `f''/f'`, `f'''/f'` that raise its order to four.
-struct Step {
-    newton: f64,
-    second: f64,
-    third: f64,
-}
-
-impl Step {
-    /// Householder's step of fourth order.
-    fn length(&self) -> f64 {
-        let n = self.newton;
-        n * (1.0 + 0.5 * self.second * n) / (1.0 + n * (self.second + self.third * n / 6.0))
-    }
-}
-
-/// Second and third derivative of the normalised value by `s` in units of the first.
-#[inline]
-fn shape(h: f64, s: f64) -> (f64, f64) {
-    let second = h * h / s - 0.25 * s;
-    (second, second * second - 3.0 * (h / s) * (h / s) - 0.25)
-}
-
-/// `1/ln b(s) - 1/ln b*`: nearly linear in `s²` for small values, where `b` is far below any normal number too.
-struct LogObjective {
-    x: f64,
-    target: f64,
-}
-
-impl LogObjective {
-    fn at(&self, s: f64) -> Step {
-        let (h, t) = (self.x / s, 0.5 * s);
-        let ratio = value_over_vega(h, t);
-        let log = ln(ratio) - 0.5 * (h * h + t * t) - LN_SQRT_TWO_PI;
-        let slope = 1.0 / ratio;
-        let (second, third) = shape(h, s);
-        let inverse = 1.0 / log;
-        Step {
-            newton: (self.target - log) * log / self.target * ratio,
-            second: second - slope * (1.0 + 2.0 * inverse),
-            third: third + 2.0 * slope * slope * (1.0 + 3.0 * inverse * (1.0 + inverse))
-                - 3.0 * second * slope * (1.0 + 2.0 * inverse),
-        }
-    }
-}
-
-/// `b(s) - b*`.
-struct ValueObjective {
-    x: f64,
-    bound: f64,
-    target: f64,
-}
-
-impl ValueObjective {
-    fn at(&self, s: f64) -> Step {
-        let (h, t) = (self.x / s, 0.5 * s);
-        let vega = normalised_vega(h, t);
-        let (second, third) = shape(h, s);
-        Step { newton: (self.target - normalised_value(h, t, vega, self.bound)) / vega, second, third }
-    }
-}
-
-/// `ln(b_max - b(s)) - ln(b_max - b*)` for values near the upper bound.
-struct GapObjective {
-    x: f64,
-    bound: f64,
-    target: f64,
-}
-
-impl GapObjective {
-    fn at(&self, s: f64) -> Step {
-        let (h, t) = (self.x / s, 0.5 * s);
-        let vega = normalised_vega(h, t);
-        let gap = if h + t < NEAR_BOUND {
-            self.bound - vega * value_over_vega(h, t)
-        } else {
-            vega * bound_gap_over_vega(h, t)
-        };
-        let slope = vega / gap;
-        let (second, third) = shape(h, s);
-        Step {
-            newton: ln(gap / self.target) / slope,
-            second: second + slope,
-            third: third + slope * (3.0 * second + 2.0 * slope),
-        }
-    }
-}
-
-/// Follows the steps from `guess`, staying between `lo` and `hi`; a step that leaves them is replaced by halving.
-fn search(guess: f64, mut lo: f64, mut hi: f64, step: impl Fn(f64) -> Step) -> Option<f64> {
-    let middle = |lo: f64, hi: f64| {
-        if hi < f64::INFINITY { 0.5 * (lo + hi) } else { 2.0 * lo + 1.0 }
-    };
-    let mut s = if guess > lo && guess < hi { guess } else { middle(lo, hi) };
-    for _ in 0..MAX_STEPS {
-        let step = step(s);
-        if step.newton > 0.0 {
-            lo = s;
-        } else {
-            hi = s;
-        }
-        let length = step.length();
-        let next = s + length;
-        if length.abs() <= CONVERGED * s {
+/// Solves any problem of `0 <= a < ∞` and a normal `target` below 0.6; None if its digits do not tell `s`.
+#[cold]
+pub(super) fn search(problem: &Problem) -> Option<f64> {
+    let (mut low, mut high) = bracket(problem);
+    let mut s = middle(low, high);
+    for i in 0..MOST {
+        let evaluation = Evaluation::new(problem, s);
+        let missing = evaluation.missing();
+        let (x, newton) = evaluation.step(missing);
+        let next = moved(s, x);
+        if is_last(problem, s, newton) {
             return Some(next);
         }
-        s = if next > lo && next < hi { next } else { middle(lo, hi) };
+        // A value rises with s, a gap falls.
+        if (missing > 0.0) == problem.high {
+            high = s;
+        } else {
+            low = s;
+        }
+        let inside = next > low && next < high;
+        s = if inside && i % 2 == 0 { next } else { middle(low, high) };
     }
     None
+}
+
+/// The geometric mean.
+fn middle(low: f64, high: f64) -> f64 {
+    exp(0.5 * (ln(low) + ln(high)))
+}
+
+/// Bounds of the solution. Between them `d1` and `d2` are less than 70, so that an [`Evaluation`] is a number.
+fn bracket(problem: &Problem) -> (f64, f64) {
+    let Problem { a, target, high, .. } = *problem;
+    // The s that has this d1 = s/2 - a/s, and more than 0.
+    let at = |d1: f64| {
+        let root = (d1 * d1 + 2.0 * a).sqrt();
+        if d1 > 0.0 { root + d1 } else { 2.0 * a / (root - d1) }
+    };
+    let tail = (-2.0 * ln(target)).sqrt();
+    // v <= s φ(0).
+    let least = 2.5 * select(high, 0.4, target);
+    if high {
+        // Φ(-d1) <= 1 - v <= 2 Φ(-d1), at most exp(-d1²/2) for d1 >= 0; and 1 - v <= 0.6.
+        (at(-0.26).max(least), at(tail))
+    } else {
+        // v <= Φ(d1), at most exp(-d1²/2) for d1 <= 0; and 0.4 >= v >= 2 Φ(d1) - 1 for d1 >= 0.
+        (at(-tail).max(least), at(0.53))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::black::out_of_the_money;
-    use crate::math::exp;
+    use crate::iv::guess::guess;
 
+    /// From the bracket alone the same as by steps from the guess, to the last digits.
     #[test]
-    fn few_steps_from_every_start() {
-        let steps = std::cell::Cell::new(0);
-        let mut worst = 0;
-        for i in 0..400 {
-            for j in 1..200 {
-                let x = -10.0 * f64::from(i * i) / 160_000.0;
-                let curve = Curve::new(x, exp(0.5 * x));
-                let s = 6.0 * f64::from(j) / 200.0;
-                let value = out_of_the_money(x / s, 0.5 * s, 1.0, curve.bound);
-                if value < curve.centre.value && value > 1e-300 {
-                    steps.set(0);
-                    let objective = LogObjective { x: curve.x, target: ln(value) };
-                    let found = search(curve.guess_below(value), 0.0, curve.centre.s, |s| {
-                        steps.set(steps.get() + 1);
-                        objective.at(s)
-                    });
-                    assert!(found.is_some());
-                    worst = worst.max(steps.get());
+    fn agrees_with_the_steps() {
+        for a in [0.0, 1e-300, 1e-9, 1e-3, 0.1, 1.0, 4.0, 10.0] {
+            for target in [1e-300, 1e-100, 1e-20, 1e-6, 0.01, 0.1, 0.3, 0.399] {
+                for high in [false, true] {
+                    if high && target < 1e-14 {
+                        continue;
+                    }
+                    let problem = Problem { a, excess: exp(a) - 1.0, target, high };
+                    let found = search(&problem).expect("a solution");
+                    let s = guess(&problem);
+                    let evaluation = Evaluation::new(&problem, s);
+                    let stepped = moved(s, evaluation.step(evaluation.missing()).0);
+                    if stepped.is_nan() {
+                        assert!(a * target < 1e-300, "{problem:?}");
+                        continue; // the guess has underflowed
+                    }
+                    assert!((found / stepped - 1.0).abs() < 4e-15, "{problem:?}: {found} {stepped}");
                 }
             }
         }
-        assert!(worst <= 3, "{worst} steps");
+    }
+
+    /// Where no guess is good: the value of the solution is the wanted one.
+    #[test]
+    fn far_beyond_the_fits() {
+        for a in [11.0, 30.0, 100.0, 700.0, 1454.0] {
+            for (target, high) in
+                [(1e-307, false), (1e-30, false), (0.3, false), (0.599, true), (1.5e-14, true)]
+            {
+                let problem = Problem { a, excess: f64::INFINITY, target, high };
+                let s = search(&problem).expect("a solution");
+                let evaluation = Evaluation::new(&problem, s);
+                let error = evaluation.missing() * evaluation.inverse_slope;
+                assert!(error.abs() < 2e-15, "{problem:?}: {s}, {error:e}");
+            }
+        }
     }
 }

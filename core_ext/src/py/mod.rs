@@ -5,7 +5,6 @@ pub mod max_pain;
 pub mod pricing;
 
 mod arrays;
-mod implied;
 
 use crate::errors::CoreError;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};

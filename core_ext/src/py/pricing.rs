@@ -1,10 +1,10 @@
 //! Prices, Greeks and implied volatilities of any number of options.
 use super::arrays::{Array, Operand, Reading, each, flag, number};
-use super::implied::{Quotes, implied};
 use super::run;
 use crate::batch::{Column, Flags};
 use crate::black::{self, ALL, FIRST, Model, Options, Units};
 use crate::errors::CoreError;
+use crate::iv::{Quotes, implied};
 use crate::level::Level;
 use numpy::Element;
 use pyo3::exceptions::PyValueError;
