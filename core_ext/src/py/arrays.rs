@@ -145,48 +145,47 @@ pub(super) fn each<T, U, const K: usize>(
     }
 }
 
-/// A private copy of a C-contiguous array argument, and its shape.
-fn owned<T: Element + Copy>(
+/// A C-contiguous array argument of so many dimensions, while a call reads it.
+fn reading<'py, T: Element>(
     name: &'static str,
     ndim: usize,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<(Vec<T>, Vec<usize>)> {
+    value: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
     let found = Array::<T>::new(name, value)?;
-    let shape = found.array.shape().to_vec();
-    if shape.len() != ndim {
+    if found.array.ndim() != ndim {
         let plural = if ndim == 1 { "" } else { "s" };
         return Err(PyValueError::new_err(format!(
             "{name} must have {ndim} dimension{plural}, but has shape {}",
-            tuple(&shape)
+            tuple(found.array.shape())
         )));
     }
-    Ok((found.read()?.as_slice()?.to_vec(), shape))
+    found.read()
 }
 
-/// A float64 vector.
-pub(super) fn floats(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
-    Ok(owned::<f64>(name, 1, value)?.0)
+/// A vector, while a call reads it.
+pub(super) fn vector<'py, T: Element>(
+    name: &'static str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    reading(name, 1, value)
 }
 
-/// An int64 vector.
-pub(super) fn integers(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<Vec<i64>> {
-    Ok(owned::<i64>(name, 1, value)?.0)
-}
-
-/// A float64 matrix of the given number of rows, row after row, and its number of columns.
-pub(super) fn matrix(
+/// A float64 matrix of the given number of rows, row after row, while a call reads it, and its number of columns.
+pub(super) fn matrix<'py>(
     name: &'static str,
     rows: usize,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<(Vec<f64>, usize)> {
-    let (data, shape) = owned::<f64>(name, 2, value)?;
+    value: &Bound<'py, PyAny>,
+) -> PyResult<(PyReadonlyArrayDyn<'py, f64>, usize)> {
+    let found = reading::<f64>(name, 2, value)?;
+    let shape = found.shape();
     if shape[0] != rows {
         return Err(PyValueError::new_err(format!(
             "{name} must have shape ({rows}, n), but has shape {}",
-            tuple(&shape)
+            tuple(shape)
         )));
     }
-    Ok((data, shape[1]))
+    let n = shape[1];
+    Ok((found, n))
 }
 
 /// A new float64 matrix from its rows.

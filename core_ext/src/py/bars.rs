@@ -68,10 +68,10 @@ pub fn ohlc(
     price: &Bound<'_, PyAny>,
     interval_ns: i64,
 ) -> PyResult<Bars> {
-    let ts_ns = arrays::integers("ts_ns", ts_ns)?;
-    let order = arrays::integers("order", order)?;
-    let price = arrays::floats("price", price)?;
-    run(py, ts_ns.len(), || bars::Bars::aggregate(&ts_ns, &order, &price, interval_ns)).map(Bars)
+    let (ts_ns, order) = (arrays::vector::<i64>("ts_ns", ts_ns)?, arrays::vector::<i64>("order", order)?);
+    let price = arrays::vector::<f64>("price", price)?;
+    let (ts_ns, order, price) = (ts_ns.as_slice()?, order.as_slice()?, price.as_slice()?);
+    run(py, ts_ns.len(), || bars::Bars::aggregate(ts_ns, order, price, interval_ns)).map(Bars)
 }
 
 fn column<'py, T: Element>(py: Python<'py>, bars: &[Bar], field: impl Fn(&Bar) -> T) -> Column<'py, T> {

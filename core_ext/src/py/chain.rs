@@ -1,7 +1,7 @@
 //! The sweep of one chain.
+use super::pricing::level_of;
 use super::{arrays, run};
 use crate::chain::{self, Convention, Params, columns, rows};
-use crate::level::Level;
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -107,17 +107,13 @@ pub fn sweep<'py>(
     convention: &str,
     level: Option<&str>,
 ) -> PyResult<(Bound<'py, PyArray2<f64>>, Summary)> {
-    let (data, n) = arrays::matrix("columns", columns::ROWS, columns)?;
-    let convention = named(convention)?;
-    let level = match level {
-        None => Level::best(),
-        Some(name) => Level::named(name)
-            .ok_or_else(|| PyValueError::new_err(format!("this processor has no level {name:?}")))?,
-    };
+    let (columns, n) = arrays::matrix("columns", columns::ROWS, columns)?;
+    let data = columns.as_slice()?;
+    let (convention, level) = (named(convention)?, level_of(level)?);
     let params = Params { spot, future, t, rate, tick_size, lot, multiplier, convention };
     let (output, summary) = run(py, n, || {
         let mut output = vec![0.0; rows::ROWS * n];
-        let summary = chain::sweep(level, &data, n, &params, &mut output)?;
+        let summary = chain::sweep(level, data, n, &params, &mut output)?;
         Ok((output, summary))
     })?;
     Ok((arrays::to_matrix(py, output, rows::ROWS)?, Summary(summary)))

@@ -13,14 +13,16 @@ pub fn max_pain<'py>(
     put_oi: &Bound<'py, PyAny>,
     spot: f64,
 ) -> PyResult<(f64, f64, f64, f64)> {
-    let strikes = arrays::floats("strikes", strikes)?;
-    let call_oi = arrays::floats("call_oi", call_oi)?;
-    let put_oi = arrays::floats("put_oi", put_oi)?;
+    let [strikes, call_oi, put_oi] =
+        arrays::each([("strikes", strikes), ("call_oi", call_oi), ("put_oi", put_oi)], |(name, column)| {
+            arrays::vector::<f64>(name, column)
+        })?;
+    let (strikes, call_oi, put_oi) = (strikes.as_slice()?, call_oi.as_slice()?, put_oi.as_slice()?);
     let result = run(py, strikes.len(), || {
         same_length("strikes", strikes.len(), "call_oi", call_oi.len())?;
         same_length("strikes", strikes.len(), "put_oi", put_oi.len())?;
-        check_strikes(&strikes)?;
-        Ok(crate::max_pain::max_pain(&strikes, &call_oi, &put_oi, spot))
+        check_strikes(strikes)?;
+        Ok(crate::max_pain::max_pain(strikes, call_oi, put_oi, spot))
     })?;
     Ok((result.lo, result.hi, result.point, result.pain))
 }

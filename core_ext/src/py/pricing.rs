@@ -267,7 +267,8 @@ fn model_of(name: &str) -> PyResult<(Model, &'static str)> {
     }
 }
 
-fn level_of(name: Option<&str>) -> PyResult<Level> {
+/// An instruction set by its name; the best one without.
+pub(super) fn level_of(name: Option<&str>) -> PyResult<Level> {
     let Some(name) = name else { return Ok(Level::best()) };
     Level::named(name).ok_or_else(|| {
         let names: Vec<_> = Level::available().iter().map(|level| level.name()).collect();
