@@ -22,7 +22,7 @@ __all__ = ["BARE", "CACHED", "FRESH", "NOTHING", "OUT", "Own"]
 FRESH, OUT, CACHED = "DeltaStream", "DeltaStream, out=", "DeltaStream's core, from the cache"
 BARE = "DeltaStream's core"
 NOTHING = np.empty((0, 0))
-CACHE = 2000  # options whose columns, in and out, stay in the second-level cache
+CACHE = 4000  # options whose columns, in and out, stay in a second-level cache of 1 MiB
 Call = Callable[[], Any]
 
 
