@@ -10,6 +10,7 @@ use std::fmt::{Display, Formatter};
 use _core::bars::Bars;
 use _core::black::{self, ALL, FIRST, Model, Units};
 use _core::chain::{rows, sweep};
+use _core::iv::{Status, implied};
 use _core::level::Level;
 use _core::max_pain::max_pain;
 use divan::counter::ItemsCount;
@@ -84,6 +85,20 @@ fn price_and_13_greeks(bencher: Bencher, Case(model, level): Case) {
         let out = out.each_mut().map(Vec::as_mut_slice);
         black::all_greeks(level, black_box(&options), Units::Payload, black_box(out))
     });
+}
+
+/// The inverse: the guess, and as many steps as the block's slowest option needs.
+#[divan::bench(args = cases())]
+fn implied_volatility(bencher: Bencher, Case(model, level): Case) {
+    let inputs = Inputs::new(OPTIONS);
+    let prices = inputs.prices(model);
+    let quotes = inputs.quotes(model, &prices);
+    let (mut sigmas, mut statuses) = (vec![0.0; OPTIONS], vec![0; OPTIONS]);
+    assert_eq!(implied(level, &quotes, &mut sigmas, &mut statuses), Ok(()));
+    assert!(statuses.iter().all(|&status| status == Status::Converged as u8), "all have a volatility");
+    bencher
+        .counter(ItemsCount::new(OPTIONS))
+        .bench_local(|| implied(level, black_box(&quotes), black_box(&mut sigmas), black_box(&mut statuses)));
 }
 
 /// The peer on the same options, quoted undiscounted at a forward: with the solver it takes by itself, and with

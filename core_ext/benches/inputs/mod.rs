@@ -4,6 +4,7 @@ use std::iter::successors;
 use _core::batch::{Column, Flags};
 use _core::black::{self, Model, Options};
 use _core::chain::{Convention, Params};
+use _core::iv::Quotes;
 use _core::level::Level;
 
 use crate::peer::Undiscounted;
@@ -59,6 +60,17 @@ impl Inputs {
             dividend_yield: Column::Many(&self.dividend_yield),
             is_call: Flags::Many(&self.is_call),
         }
+    }
+
+    /// Their prices.
+    pub fn prices(&self, model: Model) -> Vec<f64> {
+        prices(&self.options(model), self.strike.len())
+    }
+
+    /// The same options, quoted at these prices.
+    pub fn quotes<'a>(&'a self, model: Model, prices: &'a [f64]) -> Quotes<'a> {
+        let Options { underlying, strike, t, rate, dividend_yield, is_call, .. } = self.options(model);
+        Quotes { model, price: Column::Many(prices), underlying, strike, t, rate, dividend_yield, is_call }
     }
 
     /// Prices of [`Self::undiscounted`].
