@@ -4,9 +4,11 @@
 //! near it everywhere, and a small correction: one rational function `R(z)/S(z)` for all `z >= -0.56`.
 //!
 //! The slope `(M(z1) - M(z2)) / (z2 - z1) = (1 + r[z1, z2]) M(z1) M(z2)` takes the divided differences of both parts:
-//! of the first in closed form, of the polynomials by Horner's rule run along with their values. So it loses no digits,
-//! however close the places are: its error stays below 4 ε (ε = 2⁻⁵²), where the difference of two ratios would cancel.
-//! In the limit it is the first moment `-M'(z) = 1 - z M(z)`.
+//! of the first in closed form, of the polynomials by Horner's rule run along with their values. So it loses no digits
+//! however close the places are, where the difference of two ratios would cancel. In the limit it is the first moment
+//! `-M'(z) = 1 - z M(z)`.
+//!
+//! Largest errors seen against mpmath: 2 units in the last place of the ratio, 3 · 2⁻⁵² of the slope.
 use crate::math::{polynomial, select};
 
 /// The least argument.
@@ -47,79 +49,81 @@ const S: [f64; 13] = [
     1.0,
 ];
 
-/// The first part of the remainder.
-#[inline(always)]
-fn hyperbola(z: f64) -> f64 {
-    2.0 / (z + 2.5)
-}
+/// The first part of the remainder is `C / (z + D)`.
+const C: f64 = 2.0;
+const D: f64 = 2.5;
 
 /// `M(z)`.
 #[must_use]
 #[inline(always)]
 pub fn mills(z: f64) -> f64 {
     let z = select(z > FAR, FAR, z);
+    let u = z + D;
     let s = polynomial(&S, z);
-    s / ((z + hyperbola(z)) * s + polynomial(&R, z))
+    (u * s) / ((z * u + C) * s + u * polynomial(&R, z))
 }
 
-/// `M` at two places.
+/// `M` at two places: `u/w` there.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair {
-    r1: f64,
-    r12: f64,
-    s1: f64,
-    s2: f64,
-    s12: f64,
-    hyperbolas: f64,
-    q1: f64,
-    q2: f64,
+    u1: f64,
+    u2: f64,
+    w1: f64,
+    w2: f64,
+    slope: f64,
 }
 
 impl Pair {
-    /// For `z1` and `z2` from [`LEAST`] to 1e11, and the difference `z2 - z1`, which the caller may know better.
+    /// For `z1 <= z2`, both from [`LEAST`] to 1e11, and the difference `z2 - z1`, which the caller may know better.
     #[must_use]
     #[inline(always)]
     pub fn new(z1: f64, z2: f64, difference: f64) -> Self {
-        let (w1, w2) = (hyperbola(z1), hyperbola(z2));
+        let (u1, u2) = (z1 + D, z2 + D);
         let (r1, r12) = value_and_slope(&R, z1, z2);
         let (s1, s12) = value_and_slope(&S, z1, z2);
         let (r2, s2) = (r1 + r12 * difference, s1 + s12 * difference);
-        Self { r1, r12, s1, s2, s12, hyperbolas: w1 * w2, q1: (z1 + w1) * s1 + r1, q2: (z2 + w2) * s2 + r2 }
+        let share = 1.0 / (s1 * s2);
+        // w = z u + C + u R/S, and u1 u2 (1 + r[z1, z2]), the large terms last.
+        let w1 = (z1 * u1 + C) + (r1 * s2) * (share * u1);
+        let w2 = (z2 * u2 + C) + (r2 * s1) * (share * u2);
+        let hyperbolas = (D * D - C) + (z1 * z2 + D * (z1 + z2));
+        let slope = hyperbolas + (s1 * r12 - r1 * s12) * (share * (u1 * u2));
+        Self { u1, u2, w1, w2, slope }
     }
 
     /// `M(z1)`.
     #[must_use]
     #[inline(always)]
     pub fn first(&self) -> f64 {
-        self.s1 / self.q1
+        self.u1 / self.w1
     }
 
     /// `M(z2)`.
     #[must_use]
     #[inline(always)]
     pub fn second(&self) -> f64 {
-        self.s2 / self.q2
+        self.u2 / self.w2
     }
 
     /// The common denominator of [`Self::sum`] and [`Self::slope`].
     #[must_use]
     #[inline(always)]
     pub fn denominator(&self) -> f64 {
-        self.q1 * self.q2
+        self.w1 * self.w2
     }
 
     /// `M(z1) + M(z2)`, times the denominator.
     #[must_use]
     #[inline(always)]
     pub fn sum(&self) -> f64 {
-        self.s1 * self.q2 + self.s2 * self.q1
+        self.u1 * self.w2 + self.u2 * self.w1
     }
 
     /// `(M(z1) - M(z2)) / (z2 - z1)`, times the denominator.
     #[must_use]
     #[inline(always)]
     pub fn slope(&self) -> f64 {
-        self.s1 * self.s2 * (1.0 - 0.5 * self.hyperbolas) + (self.s1 * self.r12 - self.r1 * self.s12)
+        self.slope
     }
 }
 
@@ -145,7 +149,8 @@ mod tests {
     fn golden_values() {
         let mut checked = 0;
         for (z, value) in elementary("mills").into_iter().filter(|row| row.0 >= LEAST) {
-            let pair = Pair::new(z.min(FAR), 1.0, 1.0 - z.min(FAR));
+            let place = z.min(FAR);
+            let pair = Pair::new(place, place + 1.0, (place + 1.0) - place);
             for computed in [mills(z), pair.first()] {
                 let error = (computed - value).abs() / ulp(value);
                 assert!(z > FAR || error <= 2.0, "mills({z}): {error} ulp");
@@ -164,7 +169,7 @@ mod tests {
         for (z, value) in elementary("first_moment").into_iter().filter(|row| row.0 >= 0.0 && row.0 < FAR) {
             let pair = Pair::new(z, z, 0.0);
             let error = (pair.slope() / pair.denominator() - value).abs() / value;
-            assert!(error <= 4.0 * f64::EPSILON, "{z}: {error:e}");
+            assert!(error <= 3.0 * f64::EPSILON, "{z}: {error:e}");
         }
     }
 
