@@ -1,74 +1,17 @@
-//! The normal distribution: density, distribution function, its inverse, Mills' ratio and the first moment.
+//! The normal distribution: density, distribution function and its inverse.
 //!
 //! Tails have relative accuracy: everything is a density times [`mills`], which neither overflows nor cancels.
 //!
-//! Mills' ratio is `M(z) = (1 - Φ(z)) / φ(z) = 1 / (z + r(z))`, and the remainder `r`, which falls from `√(2/π)` like
-//! `1/z`, is one rational function for all `z >= 0`. Written so, `M` and the first moment
-//! `G(z) = ∫ u exp(-zu - u²/2) du = 1 - z M(z)` over `u > 0` both come without cancellation.
 //! The inverse is M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
 //! Statistics 37 (1988).
 //!
 //! Against correctly rounded values (`tests/core_ext/golden/`) the largest errors seen, in units in the last place:
-//! `mills` 2, `first_moment` 6, `cdf` 3, `pdf` 2, `inverse_cdf` 4.
+//! `cdf` 3, `pdf` 2, `inverse_cdf` 4.
 use crate::math::{exp, ln, polynomial, select};
+use crate::mills::mills;
 
 /// `1 / √(2π)`, the density at zero.
 pub const INV_SQRT_TWO_PI: f64 = 0.3989422804014327;
-
-/// Numerator of `r(z)`: minimax in relative error for `z >= 0`, found by iterated weighted least squares at 50 digits;
-/// error of the rational function 3e-17.
-const REMAINDER_P: [f64; 11] = [
-    4315710.463984106,
-    6216839.789987741,
-    4520465.544231718,
-    2141680.458331742,
-    724537.212050116,
-    181892.20543076083,
-    34252.0233086119,
-    4782.979619358539,
-    476.1478214229299,
-    30.792831693063157,
-    1.0,
-];
-/// Denominator of `r(z)`.
-const REMAINDER_Q: [f64; 12] = [
-    5408940.937071717,
-    10255044.878569616,
-    9597045.84042497,
-    5783608.7181335455,
-    2478060.4274444226,
-    790226.3675576244,
-    191273.40776923983,
-    35198.318950183,
-    4844.565282755432,
-    478.1478214228843,
-    30.792831693063224,
-    1.0,
-];
-
-/// Numerator and denominator of `r(z)`, `z >= 0`; beyond 1e20, where `M = 1/z` to the last bit, those of 1e20.
-#[inline(always)]
-fn remainder(z: f64) -> (f64, f64, f64) {
-    let z = select(z > 1e20, 1e20, z);
-    let (p, q) = (polynomial(&REMAINDER_P, z), polynomial(&REMAINDER_Q, z));
-    (p, q, z * q + p)
-}
-
-/// Mills' ratio `(1 - Φ(z)) / φ(z)` for `z >= 0`; beyond 1e20 its value there.
-#[must_use]
-#[inline(always)]
-pub fn mills(z: f64) -> f64 {
-    let (_, q, sum) = remainder(z);
-    q / sum
-}
-
-/// `G(z) = 1 - z M(z)` for `z >= 0`: the first moment, between `1/(z² + 3)` and 1; beyond 1e20 its value there.
-#[must_use]
-#[inline(always)]
-pub fn first_moment(z: f64) -> f64 {
-    let (p, _, sum) = remainder(z);
-    p / sum
-}
 
 /// `exp(-z²/2)` with relative accuracy: the square is split so that its rounding does not enter the exponent.
 #[inline(always)]
@@ -179,7 +122,7 @@ pub fn inverse_cdf(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{elementary, repeatable, ulp, worst_ulps};
+    use crate::testing::{repeatable, worst_ulps};
     use proptest::prelude::*;
 
     #[test]
@@ -190,23 +133,13 @@ mod tests {
             let worst = worst_ulps(name, function);
             assert!(worst <= limit, "{name}: {worst} ulp");
         }
-        for (name, function, limit) in
-            [("mills", mills as fn(f64) -> f64, 2.0), ("first_moment", first_moment, 6.0)]
-        {
-            for (z, value) in elementary(name) {
-                let error = (function(z) - value).abs() / ulp(value);
-                assert!(z < 0.0 || error <= limit, "{name}({z}): {error} ulp");
-            }
-        }
     }
 
     #[test]
     fn ends_of_the_domains() {
-        for function in [mills, first_moment, pdf, cdf, inverse_cdf] {
+        for function in [pdf, cdf, inverse_cdf] {
             assert!(function(f64::NAN).is_nan());
         }
-        assert_eq!((mills(1e20), mills(f64::INFINITY)), (1e-20, 1e-20));
-        assert_eq!(first_moment(0.0), 1.0 - 0.0 * mills(0.0));
         assert_eq!((pdf(f64::INFINITY), pdf(f64::NEG_INFINITY)), (0.0, 0.0));
         assert_eq!((cdf(f64::INFINITY), cdf(f64::NEG_INFINITY)), (1.0, 0.0));
         assert_eq!((inverse_cdf(1.0), inverse_cdf(0.0)), (f64::INFINITY, f64::NEG_INFINITY));
@@ -225,13 +158,6 @@ mod tests {
         #[test]
         fn inverse_inverts(z in -37.0..3.0f64) {
             prop_assert!((inverse_cdf(cdf(z)) - z).abs() <= 3e-14 * z.abs().max(1.0));
-        }
-
-        #[test]
-        fn mills_and_moment_decrease(z in 0.0..30.0f64) {
-            prop_assert!(mills(z + 1e-9) < mills(z));
-            prop_assert!(first_moment(z + 1e-9) < first_moment(z));
-            prop_assert!((first_moment(z) + z * mills(z) - 1.0).abs() <= 5e-16);
         }
     }
 }

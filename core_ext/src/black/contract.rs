@@ -190,9 +190,9 @@ impl Terms {
         let value = select(none, 0.0, smaller * shape.value());
         let density = select(none, select(at_the_money, FLAT, 0.0), shape.density);
         let density = smaller * density + poison;
-        // The tail of the smaller side at |d1| and of the larger one at -d2.
-        let (near, far) = (density * shape.near, density * shape.far);
-        let below = shape.d1 <= 0.0;
+        // Of the smaller side Φ(d1) or, from above, its tail; of the larger one Φ(d2).
+        let (near, far) = (density * shape.near(), density * shape.far());
+        let below = !shape.from_above;
         let in_the_money = (contract.sign > 0.0) == forward_is_larger;
         let smaller_side = select((none | below) == in_the_money, smaller - near, near);
         let larger_side = select(in_the_money, larger - far, far);
