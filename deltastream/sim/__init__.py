@@ -1,0 +1,42 @@
+"""Deterministic simulation: the real host under virtual time, every decision from a seed.
+
+`simulate` runs a `Scenario` and gives a `Verdict`. The same scenario gives the same one, to the
+byte, whenever and wherever it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from deltastream.sim import schedule
+from deltastream.sim.files import scratch_directory
+from deltastream.sim.logs import captured
+from deltastream.sim.scenario import Scenario
+from deltastream.sim.verdict import Counts, Verdict, Violation
+from deltastream.sim.world import World
+
+__all__ = ["Counts", "Part", "Scenario", "Verdict", "Violation", "World", "simulate"]
+
+Part: TypeAlias = Callable[[World], object]
+"""Something that takes hold of a world before it runs, by appending to its hooks."""
+
+
+def simulate(scenario: Scenario, plan: Any = None, parts: Sequence[Part] = ()) -> Verdict:
+    """Run one simulation, with everything that looks on. Not from within a Trio run.
+
+    Args:
+        scenario: what is simulated.
+        plan: the faults.
+        parts: whatever else takes hold of the world.
+    """
+    with scratch_directory() as directory:
+        world = World(scenario, plan, directory)
+        for part in parts:
+            part(world)
+        with captured(world.on_log):
+            try:
+                return schedule.run(world.run, seed=scenario.seed, clock=world.trio_clock)
+            except schedule.Hung as error:
+                world.violations.append(Violation("hung", round(world.trio_clock.now, 6), str(error)))
+                return world.verdict()

@@ -1,0 +1,77 @@
+"""What is simulated: which markets, for how long, who reads. One JSON object."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Final, Literal, Self
+
+import msgspec
+
+__all__ = ["Scenario"]
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+_SECOND: Final = 10**9
+_DAY: Final = 86_400 * _SECOND
+_MONDAY: Final = 1_794_787_200 * _SECOND  # 2026-11-16 00:00 UTC
+_SESSION: Final = 1_795_145_400 * _SECOND  # 2026-11-20 03:30 UTC, a Friday: 09:00 in Mumbai
+_SESSION_S: Final = 24_900.0  # until 15:55
+_MARKETS: Final = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX", "AAPL", "TSLA", "SPY", "QQQ")
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A simulated stretch of time, without what goes wrong in it (that is the `Plan`).
+
+    Attributes:
+        seed: everything that is drawn in a simulation comes from it.
+        start: the first instant, nanoseconds UTC.
+        duration_s: how long the feed runs; what follows until all is settled comes on top.
+        products: of the synthetic markets; expiries, strikes: of each product, of each chain.
+        tick_interval_s, chain_interval_s: between ticks of a product, between chains of an expiry.
+        hours: "always" trades around the clock, "real" by the exchange's calendar.
+        readers: followers of the bus, as gateways will be.
+        read_interval_s: how long readers, and the observer, let messages gather between two batches.
+        profile: what kind of faults is drawn from the seed.
+    """
+
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    start: int = _SESSION
+    duration_s: Positive = 60.0
+    products: tuple[str, ...] = ("NIFTY", "SPY")
+    expiries: Annotated[int, msgspec.Meta(ge=1, le=12)] = 1
+    strikes: Annotated[int, msgspec.Meta(ge=5, le=400)] = 41
+    tick_interval_s: Positive = 1.0
+    chain_interval_s: Positive = 5.0
+    hours: Literal["always", "real"] = "always"
+    readers: Annotated[int, msgspec.Meta(ge=0)] = 2
+    read_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    profile: str = "none"
+
+    @classmethod
+    def short(cls, seed: int, profile: str = "short") -> Self:
+        """A minute of two markets, at some instant of a week: well over a hundred messages."""
+        rng = random.Random(f"scenario/{seed}")
+        return cls(
+            seed=seed,
+            start=_MONDAY + rng.randrange(7 * _DAY // 1000) * 1000,
+            duration_s=60.0,
+            products=tuple(rng.sample(_MARKETS, 2)),
+            strikes=rng.randint(9, 21),
+            readers=2,
+            profile=profile,
+        )
+
+    @classmethod
+    def session(cls, seed: int, profile: str = "none", readers: int = 10) -> Self:
+        """A day of the four Indian markets, from before the opening until after the close."""
+        return cls(
+            seed=seed,
+            start=_SESSION,
+            duration_s=_SESSION_S,
+            products=_MARKETS[:4],
+            expiries=2,
+            hours="real",
+            readers=readers,
+            read_interval_s=1.0,
+            profile=profile,
+        )
