@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deltastream.bus import Entry
+from deltastream.errors import MessageDecodeError
 from deltastream.market import is_product_symbol
 from deltastream.messages import (
     EnrichedChain,
@@ -12,6 +13,7 @@ from deltastream.messages import (
     OptionChain,
     UnderlyingTick,
     VolatilitySurface,
+    decode,
     encode,
 )
 
@@ -32,14 +34,32 @@ Published = UnderlyingTick | OptionChain | MarketStatus | EnrichedChain | Volati
 def entry_of(message: Published, key: str | None = None) -> Entry:
     """The message as an entry of its topic, one per kind and product.
 
+    It is one that every reader can read: those that see this object, and those that read the
+    journal, where a message is only what its bytes say.
+
     Raises:
-        ValueError: its product is not a symbol, its columns are not of its kind's shape, or the
-            key is longer than 512 bytes or not Unicode.
-        TypeError, OverflowError: a field holds what cannot be encoded.
+        ValueError: its product is not a symbol, its columns are not of its kind's shape, a field is
+            not of its type, or the key is longer than 512 bytes, not Unicode, or with a NUL.
+        TypeError, OverflowError: not a message for the bus, or a field holds what cannot be encoded.
     """
+    prefix = _PREFIX.get(type(message))
+    if prefix is None:
+        raise TypeError(f"a {type(message).__name__} is not published")
     if not is_product_symbol(message.product):
         raise ValueError(f"{message.product[:80]!r} is not a product symbol")
-    if key is not None and len(key.encode()) > _LONGEST_KEY:
+    if key is not None:
+        _check_key(key)
+    try:
+        decode(encode(message))
+    except MessageDecodeError as error:
+        raise ValueError(str(error)) from error
+    return Entry(f"{prefix}.{message.product}", message, key)
+
+
+def _check_key(key: str) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"a key is text, not a {type(key).__name__}")
+    if len(key.encode()) > _LONGEST_KEY:
         raise ValueError(f"key of {len(key)} characters is too long")
-    encode(message)
-    return Entry(f"{_PREFIX[type(message)]}.{message.product}", message, key)
+    if "\0" in key:
+        raise ValueError("a key has no NUL")

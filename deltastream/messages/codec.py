@@ -151,6 +151,8 @@ def _fixed(frame: bytes) -> tuple[int, int, int, int, int]:
 
 def _checked_shape(message: ChainHead) -> tuple[int, int]:
     columns = message.columns
+    if not isinstance(columns, np.ndarray):
+        raise ValueError(f"columns must be a float64 matrix, got a {type(columns).__name__}")
     if columns.dtype != np.float64 or columns.ndim != 2 or columns.shape[0] != message.ROWS:
         raise ValueError(
             f"columns must be float64[{message.ROWS}, n], got {columns.dtype}{list(columns.shape)}"

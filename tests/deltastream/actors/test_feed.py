@@ -102,6 +102,32 @@ async def test_what_cannot_be_encoded_is_refused(
     assert (feed.accepted, feed.refused) == (1, {"not_acceptable": 3})
 
 
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", 7])
+async def test_a_key_that_the_bus_refuses_does_not_take_its_neighbours_with_it(
+    bus, seams, run_actors, make_tick, autojump_clock, key
+):
+    feed = Feed(bus, Script(make_tick(1), Delivered(make_tick(2), key), make_tick(3)), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await feed.exhausted.wait()
+        assert tree.find("test/feed").restarts == 0
+    assert (feed.accepted, feed.refused) == (2, {"not_acceptable": 1})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"columns": None}, {"columns": [[1.0]]}, {"ts_event": 1.5}, {"spot": "26000"}, {"flags": "stale"}],
+)
+async def test_what_readers_of_the_journal_could_not_read_is_refused(
+    bus, seams, run_actors, make_tick, make_chain, autojump_clock, fields
+):
+    wrong = msgspec.structs.replace(make_chain(), **fields)
+    feed = Feed(bus, Script(make_tick(1), wrong, make_tick(2)), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await feed.exhausted.wait()
+        assert tree.find("test/feed").restarts == 0
+    assert (feed.accepted, feed.refused) == (2, {"not_acceptable": 1})
+
+
 async def test_keys_make_a_repeated_source_harmless(bus, seams, run_actors, make_tick, autojump_clock):
     for _ in range(2):
         feed = Feed(bus, Script(Delivered(make_tick(1), "a"), Delivered(make_tick(2), "b")), seams)
