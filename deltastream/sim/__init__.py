@@ -7,6 +7,7 @@ byte, whenever and wherever it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 from deltastream.sim import schedule
@@ -30,10 +31,12 @@ def simulate(scenario: Scenario, plan: Any = None, parts: Sequence[Part] = ()) -
         plan: the faults.
         parts: whatever else takes hold of the world.
     """
-    with scratch_directory() as directory:
+    with scratch_directory() as directory, ExitStack() as around:
         world = World(scenario, plan, directory)
         for part in parts:
             part(world)
+        for enter in world.around:
+            around.enter_context(enter())
         with captured(world.on_log):
             try:
                 return schedule.run(world.run, seed=scenario.seed, clock=world.trio_clock)

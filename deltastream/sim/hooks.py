@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from deltastream.bus import Gap, Record
@@ -38,6 +39,7 @@ class Hooks:
         on_thread: see `ThreadHook`.
         on_sql: given each piece of SQLite work, inside it: what it raises (`sqlite3.Error`, `OSError`), the
             journal or store gets as if SQLite had raised it.
+        around: makes contexts in which the whole simulation runs.
         wrap_provider: given the provider that a new incarnation's feed would have, gives the one it has.
         wrap_child: given path and service of every worker, gives the service that runs.
     """
@@ -57,5 +59,6 @@ class Hooks:
         self.on_violation: list[Callable[[Violation], object]] = []
         self.on_thread: list[ThreadHook] = []
         self.on_sql: list[Callable[[Work], object]] = []
+        self.around: list[Callable[[], AbstractContextManager[None]]] = []
         self.wrap_provider: list[Callable[[Provider], Provider]] = []
         self.wrap_child: list[Callable[[str, Service], Service]] = []
