@@ -1,0 +1,54 @@
+"""No accepted message is lost: what the feed was told against what stands in the log."""
+
+from __future__ import annotations
+
+from deltastream.messages import Message, Position
+from deltastream.sim.history import Complain, History, Seen, digest_of, understood
+
+__all__ = ["Acceptance"]
+
+Place = tuple[str, str, int]
+"""Topic, epoch and seq."""
+
+
+class Acceptance:
+    """Waits for the observer to see every accepted message where it was accepted.
+
+    Args:
+        history: what the observer has seen.
+        complain: told of what is not there, or not the same.
+    """
+
+    def __init__(self, history: History, complain: Complain) -> None:
+        self._history = history
+        self._complain = complain
+        self._unseen: dict[Place, Message] = {}
+
+    def accept(self, topic: str, position: Position, message: Message) -> None:
+        """An append was acknowledged."""
+        seen = self._history.find(topic, position)
+        if seen is None:
+            self._unseen[topic, position.epoch, position.seq] = message
+        else:
+            self._compare(topic, position, seen, message)
+
+    def see(self, topic: str, position: Position, seen: Seen) -> None:
+        """The observer was given a message."""
+        message = self._unseen.pop((topic, position.epoch, position.seq), None)
+        if message is not None:
+            self._compare(topic, position, seen, message)
+
+    def unseen(self) -> list[tuple[str, Position, Message]]:
+        """What was accepted and is nowhere in the log, under whatever epoch; complains of what differs."""
+        missing = []
+        for (topic, epoch, seq), message in self._unseen.items():
+            position = Position(epoch, seq)
+            seen = self._history.find(topic, position)
+            if seen is None or seen.digest != digest_of(understood(message)[0]):
+                missing.append((topic, position, message))
+        return missing
+
+    def _compare(self, topic: str, position: Position, seen: Seen, message: Message) -> None:
+        if seen.digest != digest_of(understood(message)[0]):
+            where = f"{topic} {position.epoch}/{position.seq}"
+            self._complain("lost_accepted", f"{where}: another message stands there than was accepted")

@@ -1,0 +1,92 @@
+"""What the faults that struck account for, and until when."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from deltastream.bus.protocol import Gap
+
+__all__ = ["RECOVERY_S", "Excuses"]
+
+RECOVERY_S: Final = 30.0
+"""How long after its last fault the system may take until all is well again, seconds.
+
+A child that kept failing waits up to 10 s before its next start; a bus or a store that was away is
+tried again within 5 s each; a message that failed comes up to four times more within 3 s; a process
+that gave up is started after 1 s. What is left is for catching up with the backlog.
+"""
+
+_LASTING: Final = frozenset({"lost_any"})
+"""Damage that may be found whenever somebody reads what it hit: such a fault is never over."""
+
+
+class Excuses:
+    """Collects the faults that struck."""
+
+    def __init__(self) -> None:
+        self._struck: list[tuple[float, float, Any]] = []
+
+    def strike(self, now: float, fault: Any) -> None:
+        """A fault has struck at `now`, virtual seconds since the start."""
+        over = max(fault.over, now + fault.over - fault.at)
+        self._struck.append((now, float("inf") if fault.excuses & _LASTING else over, fault))
+
+    def ever(self, *what: str) -> bool:
+        """Whether any fault that struck so far accounts for one of these."""
+        return any(not fault.excuses.isdisjoint(what) for _, _, fault in self._struck)
+
+    def around(self, since: float, now: float, *what: str) -> bool:
+        """Whether a fault accounts for one of these between `since` and `now`, its recovery included."""
+        return any(
+            begun <= now and since <= over + RECOVERY_S and not fault.excuses.isdisjoint(what)
+            for begun, over, fault in self._struck
+        )
+
+    def calm(self, since: float, now: float) -> bool:
+        """Whether nothing that concerns the host held between `since` and `now`, nor recovery from it.
+
+        What a reader does to itself concerns nobody else; what a feed does to its messages slows nobody.
+        """
+        return not any(
+            begun <= now and since <= over + RECOVERY_S and _disturbs(fault)
+            for begun, over, fault in self._struck
+        )
+
+    def kinds(self, since: float, now: float) -> frozenset[str]:
+        """The kinds of those that held between `since` and `now`, their recovery included."""
+        return frozenset(
+            str(fault.__struct_config__.tag)
+            for begun, over, fault in self._struck
+            if begun <= now and since <= over + RECOVERY_S
+        )
+
+    def settled(self, now: float, for_s: float) -> bool:
+        """Whether for so long no fault has held but those of a feed's messages, nor recovery from it."""
+        return not any(
+            begun <= now and now - for_s <= over + RECOVERY_S and not hasattr(fault, "product")
+            for begun, over, fault in self._struck
+            if _disturbs(fault)
+        )
+
+    @property
+    def over(self) -> float:
+        """When the last fault that struck was over."""
+        finite = [over if over != float("inf") else begun for begun, over, _ in self._struck]
+        return max(finite, default=0.0)
+
+    def explains(self, gap: Gap) -> bool:
+        """Whether a gap in what a reader was given is accounted for."""
+        lossy = gap.last >= gap.first
+        match gap.reason:
+            case "epoch_changed":
+                return self.ever("new_epoch") and (not lossy or self.ever("lost_tail", "lost_any"))
+            case "lost":
+                return self.ever("lost_any")
+            case "undecodable":
+                return self.ever("lost_any", "dead_letter")
+            case _:
+                return False
+
+
+def _disturbs(fault: Any) -> bool:
+    return not hasattr(fault, "reader")

@@ -1,0 +1,182 @@
+"""While it runs: queues within their bounds, and all well again in time after every fault."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol
+
+from deltastream.bus.protocol import BusStatistics
+from deltastream.feeds.protocol import Delivered, Provider, Refusal
+from deltastream.sim.excuses import Excuses
+from deltastream.sim.history import Complain
+from supervisors import ChildState, ChildStatistics, SinkStatistics, SupervisorStatistics
+
+__all__ = ["LAG_S", "Health", "Intake", "walk"]
+
+LAG_S: Final = 3
+"""Virtual seconds within which every group has done with a message when nothing is wrong.
+
+Chains are gathered for half a second, a commit takes milliseconds; a look is taken each second.
+"""
+
+_ROOM_S: Final = 2
+_EVENTS: Final = 1024
+_INTAKE: Final = 2 * 64 + 2
+"""Between provider and journal: a channel of 64 messages, a batch of 64, one in each hand."""
+
+_WELL: Final = (ChildState.RUNNING, ChildState.STOPPED, ChildState.STARTING)
+
+
+class _Bounded(Protocol):
+    """The part of the bus's settings that bounds its queue."""
+
+    @property
+    def max_pending_bytes(self) -> int: ...
+
+
+class Health:
+    """Looks at one host each virtual second.
+
+    Args:
+        excuses: what struck so far.
+        complain: told of what is not as it must be.
+    """
+
+    def __init__(self, excuses: Excuses, complain: Complain) -> None:
+        self._excuses = excuses
+        self._complain = complain
+        self._ends: deque[tuple[float, dict[str, tuple[str, int]]]] = deque()
+
+    def bounds(
+        self, bus: BusStatistics, settings: _Bounded, tree: SupervisorStatistics, events: SinkStatistics
+    ) -> None:
+        """No queue holds more than it may, whatever is wrong."""
+        # One request finds room in an empty queue however large it is: 64 messages of a flood.
+        most = settings.max_pending_bytes + (1 << 20)
+        if bus.pending_bytes > most:
+            self._complain("queue_bound", f"the bus holds {bus.pending_bytes} pending bytes of {most}")
+        if events.waiting > _EVENTS:
+            self._complain("queue_bound", f"{events.waiting} events wait, of {_EVENTS}")
+        for actor in walk(tree):
+            for box in actor.mailboxes:
+                if box.depth > box.capacity:
+                    self._complain("queue_bound", f"{box.name} holds {box.depth} of {box.capacity}")
+
+    def recovered(
+        self, now: float, bus: BusStatistics, tree: SupervisorStatistics
+    ) -> dict[str, tuple[str, int]] | None:
+        """`RECOVERY_S` after the last fault: everybody runs, the bus works, nobody lags behind.
+
+        Returns:
+            Where the topics ended some seconds ago, by epoch and seq: what everybody must have by
+            now; None where that cannot be demanded.
+        """
+        ends = {topic.topic: (topic.epoch, topic.last_seq) for topic in bus.topics}
+        self._ends.append((now, ends))
+        while self._ends[0][0] < now - LAG_S - _ROOM_S:
+            self._ends.popleft()
+        if not self._excuses.calm(now - LAG_S - _ROOM_S, now):
+            return None
+        for actor in walk(tree):
+            if actor.state not in _WELL:
+                self._complain(
+                    "not_recovered", f"{actor.path} is {actor.state.value}: {actor.reason or actor.last_error}"
+                )
+        if bus.state != "running":
+            self._complain("not_recovered", f"the bus is {bus.state}: {bus.reason}")
+        at, before = self._ends[0]
+        if at > now - LAG_S:
+            return None
+        for group in bus.groups:
+            epoch, seq = before.get(group.topic, ("", 0))
+            if group.acked < seq and epoch == ends[group.topic][0]:
+                self._complain(
+                    "lag", f"{group.group} on {group.topic} stands at {group.acked}, behind {seq} of {at:g} s"
+                )
+        return before
+
+    def absent(self, now: float) -> None:
+        """There is no host."""
+        self._ends.clear()
+        if self._excuses.calm(now, now):
+            self._complain("not_recovered", "no host is up")
+
+
+def walk(node: ChildStatistics) -> Iterator[ChildStatistics]:
+    """A node of a tree and all below it."""
+    yield node
+    if isinstance(node, SupervisorStatistics):
+        for child in node.children:
+            yield from walk(child)
+
+
+class Intake:
+    """Between the provider and the journal only so many messages may wait: the source is held back.
+
+    Args:
+        complain: told where it is not.
+    """
+
+    def __init__(self, complain: Complain) -> None:
+        self._complain = complain
+        self._given = 0
+        self._told = False
+
+    def wrap(self, provider: Provider) -> Provider:
+        """The provider, its messages counted."""
+        return _Metered(provider, self)
+
+    def begin(self) -> None:
+        """A feed has opened the source anew; what it had in its hands before is forgotten."""
+        self._given = 0
+
+    def give(self) -> None:
+        """The feed has asked for one more message and got it."""
+        self._given += 1
+        if self._given > _INTAKE and not self._told:
+            self._told = True
+            self._complain("queue_bound", f"{self._given} messages wait between provider and journal")
+
+    def take(self, count: int = 1) -> None:
+        """So many were accepted, or refused."""
+        self._given = max(self._given - count, 0)
+
+
+class _Metered:
+    def __init__(self, provider: Provider, intake: Intake) -> None:
+        self._provider = provider
+        self._intake = intake
+
+    @property
+    def name(self) -> str:
+        return self._provider.name
+
+    @property
+    def silent_after_s(self) -> float | None:
+        return self._provider.silent_after_s
+
+    def stream(self) -> AbstractAsyncContextManager[AsyncIterator[Delivered | Refusal]]:
+        return self._stream()
+
+    @asynccontextmanager
+    async def _stream(self) -> AsyncIterator[AsyncIterator[Delivered | Refusal]]:
+        self._intake.begin()
+        async with self._provider.stream() as items:
+            yield _Items(items, self._intake)
+
+
+class _Items:
+    def __init__(self, items: AsyncIterator[Delivered | Refusal], intake: Intake) -> None:
+        self._items = items
+        self._intake = intake
+
+    def __aiter__(self) -> AsyncIterator[Delivered | Refusal]:
+        return self
+
+    async def __anext__(self) -> Delivered | Refusal:
+        item = await self._items.__anext__()
+        if isinstance(item, Delivered):
+            self._intake.give()
+        return item

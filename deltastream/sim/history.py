@@ -1,0 +1,218 @@
+"""The log as one observer saw it: what stands where, under which epoch, and what has become void.
+
+Knows nothing of the bus but its promise: within a topic and epoch, numbers are contiguous and given
+once; what a reader will not see is declared by a `Gap`; an epoch that has passed never returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any, Final
+
+from deltastream.bus.protocol import Gap, Record
+from deltastream.errors import MessageDecodeError
+from deltastream.messages import Message, Position, decode, encode
+
+__all__ = ["Complain", "History", "Line", "Seen", "digest_of", "understood"]
+
+Complain = Callable[[str, str], object]
+"""Takes an invariant's code and what was found."""
+
+_DIGEST_BYTES: Final = 12
+
+
+def digest_of(frame: bytes) -> bytes:
+    """A fingerprint of bytes, the same in every process."""
+    return blake2b(frame, digest_size=_DIGEST_BYTES).digest()
+
+
+def understood(message: Message) -> tuple[bytes, Message | None]:
+    """The message as anybody reads it from a journal: its frame, and itself; None where nobody can.
+
+    A message straight from memory may hold an int where the journal gives back a float.
+    """
+    frame = encode(message)
+    try:
+        read = decode(frame)
+    except MessageDecodeError:
+        return frame, None
+    return encode(read), read
+
+
+class Seen:
+    """One message of the log.
+
+    Attributes:
+        number: counts the messages of its topic in the order seen, over all epochs, from 0.
+        epoch: place of its epoch among those of its topic, from 0; `seq` within it.
+        digest: of its frame.
+        ts_event: when it happened.
+        note: what the model keeps of it.
+        sound: it is what its type says; only of such a message the full effect can be demanded.
+        void: its position was lost with a damaged journal: it may or may not have had its effect.
+        dead: groups that gave it up.
+    """
+
+    __slots__ = ("dead", "digest", "epoch", "note", "number", "seq", "sound", "ts_event", "void")
+
+    def __init__(self, number: int, epoch: int, seq: int, digest: bytes, ts_event: int) -> None:
+        self.number = number
+        self.epoch = epoch
+        self.seq = seq
+        self.digest = digest
+        self.ts_event = ts_event
+        self.note: Any = None
+        self.sound = True
+        self.void = False
+        self.dead: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Its place in a series: by (ts_event, seq), a later epoch after an earlier one."""
+        return self.ts_event, self.epoch, self.seq
+
+
+class Line:
+    """One topic.
+
+    Attributes:
+        epochs: those under which something was seen or is expected, in order; the last is the present one.
+        cuts: by epoch but the first, the last seq before it that still means the same message.
+        live: messages that stand in the log, by seq; `void` those that do not any more.
+        last: the last seq seen or declared missing.
+        missing: how many messages `Gap`s have declared missing.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.epochs: list[str | None] = []
+        self.cuts: list[int] = []
+        self.live: dict[int, Seen] = {}
+        self.void: dict[tuple[int, int], Seen] = {}
+        self.last = 0
+        self.missing = 0
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Seen]:
+        """All messages seen, in order."""
+        return iter(sorted((*self.live.values(), *self.void.values()), key=lambda seen: seen.number))
+
+    def find(self, position: Position) -> Seen | None:
+        """The message that had this position, whatever it is called now."""
+        if position.epoch not in self.epochs:
+            return self.live.get(position.seq)
+        for epoch in range(self.epochs.index(position.epoch), len(self.cuts)):
+            if position.seq > self.cuts[epoch]:
+                return self.void.get((epoch, position.seq))
+        return self.live.get(position.seq) or self.void.get((len(self.cuts), position.seq))
+
+    @property
+    def end(self) -> Position | None:
+        """The position of the newest message; None where there is none."""
+        epoch = self.epochs[-1] if self.epochs else None
+        return None if epoch is None else Position(epoch, self.last)
+
+    def cut(self, seq: int) -> None:
+        """The epoch has changed: only what is up to `seq` keeps its meaning.
+
+        May be told again as long as nothing was seen under the new one.
+        """
+        if self.epochs[-1] is not None:
+            self.cuts.append(seq)
+            self.epochs.append(None)
+        self.cuts[-1] = min(self.cuts[-1], seq)
+        for gone in [each for each in self.live if each > seq]:
+            self.drop(gone)
+        self.last = seq
+
+    def drop(self, seq: int) -> None:
+        """This message does not stand in the log any more."""
+        seen = self.live.pop(seq)
+        seen.void = True
+        epoch = max(len(self.cuts) - 1, 0) if self.epochs[-1] is None else len(self.cuts)
+        self.void[epoch, seq] = seen
+
+
+class History:
+    """Everything that one observer was given, checked for the bus's own promises.
+
+    Args:
+        complain: told of every broken promise.
+        explained: whether the plan of faults accounts for a gap.
+    """
+
+    def __init__(self, complain: Complain, explained: Callable[[Gap], bool]) -> None:
+        self._complain = complain
+        self._explained = explained
+        self.lines: dict[str, Line] = {}
+        self.epochs: list[str] = []
+        self.gaps: list[Gap] = []
+
+    def line(self, topic: str) -> Line:
+        """The topic, begun where it is new."""
+        found = self.lines.get(topic)
+        if found is None:
+            found = self.lines[topic] = Line(topic)
+        return found
+
+    def matching(self, prefix: str) -> list[Line]:
+        """The topics with a prefix, by name."""
+        return [self.lines[name] for name in sorted(self.lines) if name.startswith(prefix)]
+
+    def find(self, topic: str, position: Position) -> Seen | None:
+        """The message that had this position."""
+        line = self.lines.get(topic)
+        return None if line is None else line.find(position)
+
+    def declare(self, gap: Gap) -> None:
+        """The observer was told that something is missing."""
+        self.gaps.append(gap)
+        if not self._explained(gap):
+            self._complain("gap_unexplained", f"{gap}: no fault accounts for it")
+        line = self.line(gap.topic)
+        if gap.reason == "epoch_changed":
+            if not line.epochs:
+                line.epochs.append(gap.epoch)
+            line.cut(gap.first - 1)
+        elif gap.last >= gap.first:
+            if gap.first != line.last + 1:
+                self._complain("sequence_gap", f"{gap}: the last one seen is {line.last}")
+            line.last = gap.last
+            line.missing += gap.last - gap.first + 1
+
+    def take(self, record: Record, digest: bytes, ts_event: int) -> Seen | None:
+        """The observer was given a message; None where it had been given before."""
+        line = self.line(record.topic)
+        epoch, seq = record.position.epoch, record.position.seq
+        self._check_epoch(line, epoch)
+        if line.epochs[-1] != epoch:
+            self._complain("epoch_returned", f"{record.topic} {epoch}/{seq}: the epoch had passed")
+            return None
+        if seq <= line.last:
+            known = line.live.get(seq)
+            if known is not None and known.digest != digest:
+                self._complain("position_reissued", f"{record.topic} {epoch}/{seq} has two contents")
+            else:
+                self._complain("position_repeated", f"{record.topic} {epoch}/{seq} was given twice")
+            return None
+        if seq != line.last + 1:
+            self._complain("sequence_gap", f"{record.topic} {epoch}/{seq} follows {line.last}, undeclared")
+        line.last = seq
+        seen = Seen(line.count, len(line.epochs) - 1, seq, digest, ts_event)
+        line.count += 1
+        line.live[seq] = seen
+        return seen
+
+    def _check_epoch(self, line: Line, epoch: str) -> None:
+        """Give the topic's present epoch its name; the bus has one epoch for all its topics."""
+        if epoch not in self.epochs:
+            self.epochs.append(epoch)
+        if not line.epochs:
+            line.epochs.append(epoch)
+        elif line.epochs[-1] is None:
+            line.epochs[-1] = epoch
+        elif line.epochs[-1] != epoch and epoch not in line.epochs:
+            self._complain("epoch_undeclared", f"{line.topic}: {epoch} follows {line.epochs[-1]}")
+            line.cut(0)
+            line.epochs[-1] = epoch

@@ -1,0 +1,68 @@
+"""The log read back at the end, against what the observer was given while it was written."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deltastream.bus.protocol import Bus
+from deltastream.sim.history import Complain, History, Line, digest_of, understood
+
+__all__ = ["check_log"]
+
+_PAGE: Final = 512
+
+
+async def check_log(
+    bus: Bus, history: History, complain: Complain, *, lost: bool = False, share: float = 1.0
+) -> None:
+    """Every message seen stands where it was seen, unchanged, and nothing else does.
+
+    Args:
+        bus: all is settled.
+        history: what the observer was given; what is lost for good becomes void there.
+        complain: told of every difference.
+        lost: a fault accounts for messages missing anywhere.
+        share: of the pages that are read of each topic, evenly spread, the last one always.
+    """
+    for topic in (await bus.statistics()).topics:
+        line = history.lines.get(topic.topic)
+        if line is None:
+            if topic.last_seq >= topic.first_seq:
+                complain("unobserved", f"{topic.topic} holds messages that the observer was not given")
+            continue
+        if line.last != topic.last_seq:
+            complain("unobserved", f"{topic.topic} ends at {topic.last_seq}, the observer at {line.last}")
+        every = max(1, round(1 / share))
+        for page, after in enumerate(range(topic.first_seq - 1, topic.last_seq, _PAGE)):
+            if page % every == 0 or after + _PAGE >= topic.last_seq:
+                await _check_page(bus, line, after, min(after + _PAGE, topic.last_seq), complain, lost)
+
+
+async def _check_page(
+    bus: Bus, line: Line, after: int, through: int, complain: Complain, lost: bool
+) -> None:
+    found = set()
+    at = after
+    while at < through:
+        records = await bus.read(line.topic, after=at, limit=through - at)
+        for record in records:
+            seq = record.position.seq
+            if seq > through:
+                break
+            found.add(seq)
+            seen = line.live.get(seq)
+            if seen is None:
+                if not lost:
+                    complain("unobserved", f"{line.topic} {seq} stands in the log, and was not given")
+            elif seen.digest != digest_of(understood(record.message)[0]):
+                complain("log_changed", f"{line.topic} {seq} is another message now")
+        if not records or records[-1].position.seq >= through:
+            break
+        at = records[-1].position.seq
+    for seq in range(after + 1, through + 1):
+        seen = line.live.get(seq)
+        if seen is None or seq in found or not seen.sound:
+            continue
+        if not lost:
+            complain("log_lost", f"{line.topic} {seq} does not stand in the log any more")
+        line.drop(seq)
