@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -66,15 +67,18 @@ class Wakeup:
         """Forget what was set: the reader looks at everything now."""
         self._set = False
 
-    async def wait(self, until: float = float("inf")) -> None:
+    async def wait(self, until: float = math.inf) -> None:
         """Sleep until woken, or until a Trio time. Cancellation: leaves it as it was."""
         if self._set:
             await trio.lowlevel.checkpoint()
             return
         self._event = trio.Event()
         try:
-            with trio.move_on_at(until):
+            if until == math.inf:
                 await self._event.wait()
+            else:
+                with trio.move_on_at(until):
+                    await self._event.wait()
         finally:
             self._event = None
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +11,7 @@ import trio
 
 from deltastream.actors import Feed
 from deltastream.bus import Entry, Record
-from deltastream.feeds.protocol import Delivered, Provider, Refusal
+from deltastream.feeds.protocol import Provider
 from deltastream.feeds.synthetic import SyntheticSettings
 from deltastream.host.config import Settings
 from deltastream.host.tree import Host
@@ -25,7 +24,7 @@ from deltastream.sim.seams import Work
 from deltastream.storage import SqliteRepository
 from supervisors import ChildSpec, Event, LoopLag, SupervisorSpec
 
-__all__ = ["EndingProvider", "SimHost", "settings_of"]
+__all__ = ["SimHost", "settings_of"]
 
 T = TypeVar("T")
 
@@ -46,64 +45,6 @@ def settings_of(scenario: Scenario, data_dir: Path) -> Settings:
             session=scenario.hours,
         ),
     )
-
-
-class EndingProvider:
-    """A provider whose stream ends when told to: the source has no more.
-
-    Args:
-        provider: the source until then.
-    """
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._scopes: dict[trio.CancelScope, None] = {}
-        self.ended = False
-
-    @property
-    def name(self) -> str:
-        """See `Provider.name`."""
-        return self._provider.name
-
-    @property
-    def silent_after_s(self) -> float | None:
-        """See `Provider.silent_after_s`."""
-        return self._provider.silent_after_s
-
-    def end(self) -> None:
-        """End every stream, those to come included."""
-        self.ended = True
-        for scope in self._scopes:
-            scope.cancel("the source has ended")
-
-    def stream(self) -> AbstractAsyncContextManager[AsyncIterator[Delivered | Refusal]]:
-        """See `Provider.stream`."""
-        return self._stream()
-
-    @asynccontextmanager
-    async def _stream(self) -> AsyncIterator[AsyncIterator[Delivered | Refusal]]:
-        async with self._provider.stream() as items:
-            yield _Ending(self, items)
-
-
-class _Ending:
-    def __init__(self, source: EndingProvider, items: AsyncIterator[Delivered | Refusal]) -> None:
-        self._source = source
-        self._items = items
-
-    def __aiter__(self) -> AsyncIterator[Delivered | Refusal]:
-        return self
-
-    async def __anext__(self) -> Delivered | Refusal:
-        scopes = self._source._scopes
-        with trio.CancelScope() as scope:
-            scopes[scope] = None
-            try:
-                if not self._source.ended:
-                    return await self._items.__anext__()
-            finally:
-                del scopes[scope]
-        raise StopAsyncIteration
 
 
 class SimHost(Host):

@@ -28,6 +28,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         duration_s: how long the feed runs; what follows until all is settled comes on top.
         products: of the synthetic markets; expiries, strikes: of each product, of each chain.
         tick_interval_s, chain_interval_s: between ticks of a product, between chains of an expiry.
+        bundle_s: over how long the vendor gathers messages and then sends them together; 0: not at all.
         hours: "always" trades around the clock, "real" by the exchange's calendar.
         readers: followers of the bus, as gateways will be.
         read_interval_s: how long readers, and the observer, let messages gather between two batches.
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     strikes: Annotated[int, msgspec.Meta(ge=5, le=400)] = 41
     tick_interval_s: Positive = 1.0
     chain_interval_s: Positive = 5.0
+    bundle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     hours: Literal["always", "real"] = "always"
     readers: Annotated[int, msgspec.Meta(ge=0)] = 2
     read_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -70,6 +72,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             duration_s=_SESSION_S,
             products=_MARKETS[:4],
             expiries=2,
+            bundle_s=1.0,
             hours="real",
             readers=readers,
             read_interval_s=1.0,

@@ -6,6 +6,7 @@ known order and a known state by two private names, which stand here and nowhere
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +45,8 @@ class VirtualClock(trio.abc.Clock):
     def __init__(self, limit: float = float("inf")) -> None:
         self.limit = limit
         self.now = 0.0
-        self._turns = self._polls = 0
+        self._turns = self._polls = self._dozes = 0
+        self._sleepers: list[tuple[float, int, trio.lowlevel.Task]] = []
 
     def start_clock(self) -> None:
         """Nothing to do: it is 0 when the run begins."""
@@ -58,14 +60,29 @@ class VirtualClock(trio.abc.Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Asked by the loop when no task can run: the time has come."""
+        sleepers = self._sleepers
+        if sleepers and sleepers[0][0] < deadline:
+            deadline = sleepers[0][0]
         if deadline > self.now:
             if deadline == float("inf"):
                 return self._idle()
             if deadline > self.limit:
                 raise Hung(f"not at its end after {self.limit:.0f} s")
             self.now = deadline
+        while sleepers and sleepers[0][0] <= self.now:
+            trio.lowlevel.reschedule(heapq.heappop(sleepers)[2])
         self._turns = 0
         return 0.0
+
+    async def doze(self, seconds: float) -> None:
+        """Sleep, whatever happens meanwhile: in a fifth of the time that a shielded ``trio.sleep`` takes.
+
+        Cancellation: not honoured.
+        """
+        self._dozes += 1
+        until = self.now + seconds
+        heapq.heappush(self._sleepers, (until, self._dozes, trio.lowlevel.current_task()))
+        await trio.lowlevel.wait_task_rescheduled(_not_now)
 
     def _idle(self) -> float:
         """Nobody waits for a time. At the end of a run Trio wakes itself through a socket."""
@@ -79,6 +96,10 @@ class VirtualClock(trio.abc.Clock):
         if seconds < 0:
             raise ValueError("time does not go back")
         self.now += seconds
+
+
+def _not_now(_: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
 
 
 def run(

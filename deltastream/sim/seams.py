@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
@@ -98,7 +98,7 @@ class ThreadHook(Protocol):
 
 
 class SimThreads:
-    """Does the work in the calling task, but lets virtual time pass around it, as a thread would.
+    """Does the work in the calling task, but lets virtual time pass before or after it, as a thread would.
 
     So there are instants at which a commit is under way, and others at which it is done and nobody
     knows. As with a real thread a cancellation does not reach it while it works, and work for which
@@ -108,9 +108,9 @@ class SimThreads:
         rng: draws how long everything takes.
         incarnation: for hooks to know.
         alive: whether the process is; a dead one only cleans up, at once.
+        doze: sleeps so many seconds, cancelled or not.
         hooks: see `ThreadHook`; called in order.
         on_sql: see `Hooks`; called within the journal's work (the store calls them itself).
-        pace: share of the works that take time; the others take none.
     """
 
     def __init__(
@@ -118,52 +118,59 @@ class SimThreads:
         rng: random.Random,
         incarnation: int,
         alive: Callable[[], bool],
+        doze: Callable[[float], Awaitable[None]],
         hooks: list[ThreadHook],
         on_sql: list[Callable[[Work], object]],
-        pace: float = 1.0,
     ) -> None:
         self._rng = rng
         self._incarnation = incarnation
         self._alive = alive
+        self._doze = doze
         self._hooks = hooks
         self._on_sql = on_sql
-        self._pace = pace
 
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limiter: trio.CapacityLimiter | None = None) -> T:
         """See `Threads.run`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         if limiter is None:
             return await self._run(fn, *args)
-        async with limiter:
+        worker = object()
+        try:
+            limiter.acquire_on_behalf_of_nowait(worker)
+        except trio.WouldBlock:
+            await limiter.acquire_on_behalf_of(worker)
+        try:
             return await self._run(fn, *args)
+        finally:
+            limiter.release_on_behalf_of(worker)
 
     async def _run(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        with trio.CancelScope(shield=True):
-            await self._take_time()
-            if not (self._hooks or self._on_sql) or not self._alive():
-                result = fn(*args)
-            else:
-                work = Work.of(fn, args, self._incarnation)
-                for hook in self._hooks:
-                    await hook.before(work)
-                if work.area == "journal":
-                    for look in self._on_sql:
-                        look(work)
-                result = fn(*args)
-                for hook in self._hooks:
-                    await hook.after(work)
-            await self._take_time()
+        if not self._alive():
+            return fn(*args)
+        draw = self._rng.random()
+        if draw < 0.5:
+            await self._take_time(2 * draw)
+        result = fn(*args) if not (self._hooks or self._on_sql) else await self._watched(fn, *args)
+        if draw >= 0.5:
+            await self._take_time(2 * draw - 1)
         return result
 
-    async def _take_time(self) -> None:
-        if not self._alive():
-            return
-        draw = self._rng.random()
-        if draw < self._pace:
-            rest = draw / self._pace
-            await trio.sleep(_SHORTEST_S + (_LONGEST_S - _SHORTEST_S) * rest * rest * rest * rest)
-        else:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+    async def _watched(self, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        work = Work.of(fn, args, self._incarnation)
+        with trio.CancelScope(shield=True):
+            for hook in self._hooks:
+                await hook.before(work)
+            if work.area == "journal":
+                for look in self._on_sql:
+                    look(work)
+            result = fn(*args)
+            for hook in self._hooks:
+                await hook.after(work)
+        return result
+
+    async def _take_time(self, draw: float) -> None:
+        draw *= draw
+        await self._doze(_SHORTEST_S + (_LONGEST_S - _SHORTEST_S) * draw * draw)
 
 
 def _area(module: str) -> str:

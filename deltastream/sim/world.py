@@ -13,9 +13,10 @@ from deltastream.feeds.synthetic import SyntheticProvider
 from deltastream.host.tree import caught_up
 from deltastream.seams import Seams
 from deltastream.sim.hooks import Hooks
-from deltastream.sim.host import EndingProvider, SimHost, settings_of
+from deltastream.sim.host import SimHost, settings_of
 from deltastream.sim.ledger import Ledger
 from deltastream.sim.machine import RESTART_S, Damage, Machine
+from deltastream.sim.market import Market
 from deltastream.sim.observer import Observer
 from deltastream.sim.scenario import Scenario
 from deltastream.sim.schedule import VirtualClock
@@ -65,7 +66,7 @@ class World(Hooks):
         self.violations: list[Violation] = []
         self.counts = Counts()
         self.closing = False
-        self._market = EndingProvider(self._new_market())
+        self._market = Market(self._new_provider(), scenario.bundle_s)
         self._machine = Machine(directory, self._new_host, self._host_up, self._host_down)
 
     # What hooks may ask and do.
@@ -154,7 +155,7 @@ class World(Hooks):
                 company.start_soon(self._begin, company)
                 await trio.sleep_until(self.scenario.duration_s)
                 self.closing = True
-                self._market.end()
+                self._market.ended = True
                 await self._settle()
                 for check in self.at_end:
                     await check()
@@ -223,7 +224,7 @@ class World(Hooks):
             self.violate("stop_late", f"the host has not stopped within {STOP_S:.0f} s")
             everything.cancel("the simulation ends")
 
-    def _new_market(self) -> SyntheticProvider:
+    def _new_provider(self) -> SyntheticProvider:
         settings = settings_of(self.scenario, self.directory)
         return SyntheticProvider(settings.synthetic, self._seams(0, lambda: True))
 
@@ -234,7 +235,8 @@ class World(Hooks):
         return host
 
     def _seams(self, number: int, alive: Callable[[], bool]) -> Seams:
-        threads = SimThreads(self.rng(f"threads/{number}"), number, alive, self.on_thread, self.on_sql)
+        rng, doze = self.rng(f"threads/{number}"), self.trio_clock.doze
+        threads = SimThreads(rng, number, alive, doze, self.on_thread, self.on_sql)
         ids = SimIds(self.rng(f"ids/{number}"))
         return Seams(clock=self.clock, rng=self.rng(f"host/{number}"), ids=ids, threads=threads)
 
