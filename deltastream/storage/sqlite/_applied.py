@@ -48,7 +48,11 @@ def _claim_run(connection: sqlite3.Connection, stream: int, first: int, last: in
         fresh.extend(range(todo, low))
         todo = max(todo, high + 1)
     fresh.extend(range(todo, last + 1))
-    if fresh:
+    if len(touching) == 1 and touching[0][1] == first - 1:
+        connection.execute(
+            "UPDATE applied SET last = ? WHERE stream = ? AND first = ?", (last, stream, touching[0][0])
+        )
+    elif fresh:
         low = min(first, touching[0][0]) if touching else first
         high = max(last, touching[-1][1]) if touching else last
         connection.execute(

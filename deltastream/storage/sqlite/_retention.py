@@ -40,7 +40,7 @@ _KINDS: Final = (
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes of the database file that hold something."""
+    """Bytes of the database file that hold something, or will with the transaction under way."""
     pages, free, size = _pages(connection)
     return (pages - free) * size
 

@@ -16,6 +16,7 @@ from deltastream.storage._blobs import Packer
 from deltastream.storage.protocol import METRICS
 from deltastream.storage.sqlite._applied import claim, move_positions
 from deltastream.storage.sqlite._bars import BarMerge
+from deltastream.storage.sqlite._retention import used_bytes
 from deltastream.storage.sqlite._schema import SEQ_BITS, ordinal_of, transaction
 
 __all__ = ["INSERT_TICK", "Writer"]
@@ -61,6 +62,9 @@ def _metrics_of(chain: EnrichedChain) -> list[float | None]:
 class Writer:
     """Applies messages through the store's one writing connection. For one thread at a time.
 
+    Attributes:
+        used: bytes of the database that held something when messages were last applied.
+
     Args:
         connection: of `connect_writer`.
         packer: for chains, surfaces and statuses.
@@ -68,6 +72,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, packer: Packer) -> None:
         self.connection = connection
+        self.used = 0
         self._packer = packer
         self._streams: dict[tuple[str, str], int] = {}
         self._products: dict[str, int] = {}
@@ -94,6 +99,7 @@ class Writer:
                     self._store(record, ordinal)
                 self._bars.flush(self.connection)
                 self._flush_spans()
+                self.used = used_bytes(self.connection)  # here it costs no lock
         except BaseException:  # what was gathered and looked up belongs to the lost transaction
             self._streams.clear()
             self._products.clear()

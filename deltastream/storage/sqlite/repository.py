@@ -160,7 +160,7 @@ class SqliteRepository:
         return new
 
     def _apply(self, group: str, records: Sequence[Record], passed: Sequence[Record]) -> tuple[int, int]:
-        return self._writer.apply(group, records, passed), used_bytes(self._writer.connection)
+        return self._writer.apply(group, records, passed), self._writer.used
 
     async def _maintain(self) -> bool:
         """Whether the store is under its limit now."""
