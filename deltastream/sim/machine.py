@@ -114,16 +114,18 @@ class Machine:
             trio.lowlevel.add_instrument(self._armed)
         return True
 
+    def disarm(self) -> None:
+        """Let a process live that was about to be killed."""
+        if self._armed is not None:
+            trio.lowlevel.remove_instrument(self._armed)
+            self._armed = None
+
     def stop(self) -> None:
         """Ask the host to stop in order, and start no more."""
         self._stopping = True
         self._rest.cancel("stopping")
         if self._process is not None and self._process.alive:
             self._process.request_stop("the simulation ends")
-
-    def abort(self) -> None:
-        """Cancel what does not stop."""
-        self._scope.cancel("the simulation ends")
 
     def _kill(self, victim: SimHost, damage: Damage | None, down_s: float) -> None:
         """The files are copied as they are; from here on the process counts for nobody."""
@@ -178,9 +180,7 @@ class Machine:
         self._scope.cancel("the process was killed")
 
     def _buried(self, host: SimHost, error: BaseException | None) -> float:
-        if self._armed is not None:
-            trio.lowlevel.remove_instrument(self._armed)
-            self._armed = None
+        self.disarm()
         if self._fate is not None:
             shutil.rmtree(self._data)
             self._data, damage, pause = self._fate

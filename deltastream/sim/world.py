@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trio
 
@@ -24,7 +26,7 @@ from deltastream.sim.seams import SimClock, SimIds, SimThreads
 from deltastream.sim.verdict import Counts, Verdict, Violation
 from supervisors import ChildState, SupervisorStatistics
 
-__all__ = ["World"]
+__all__ = ["Living", "World"]
 
 SETTLE_S: Final = 120.0
 """How long after the end of the feed everything may take to be done with."""
@@ -34,6 +36,14 @@ STOP_S: Final = 10.0
 
 _LOOK_S: Final = 0.25
 _SPARE_S: Final = 600.0
+_COLLECT_S: Final = 900
+
+
+class Living(NamedTuple):
+    """Tasks of the Trio run, and descriptors open in the whole (real) process."""
+
+    tasks: int
+    descriptors: int
 
 
 class World(Hooks):
@@ -47,7 +57,7 @@ class World(Hooks):
         violations: what was violated so far.
         counts: what happened so far; complete in the verdict.
         closing: the feed has ended; nothing shall go wrong from here on.
-        baseline: tasks living and descriptors open before the first host, for `after_stop` to compare.
+        baseline: what `living` gave before the first start, for `after_stop` to compare.
 
     Args:
         directory: an empty one; everything in it is the world's.
@@ -118,9 +128,9 @@ class World(Hooks):
             down_s: how long until that.
 
         Returns:
-            Whether there is a process to kill, and none is about to be killed already.
+            Whether there is a process to kill, and none is about to be killed already; never when closing.
         """
-        return self._machine.kill(after_steps, damage, down_s)
+        return not self.closing and self._machine.kill(after_steps, damage, down_s)
 
     def pause(self, seconds: float) -> None:
         """Stop the process for so long, as ``kill -STOP`` does: time passes, and nobody runs."""
@@ -140,6 +150,10 @@ class World(Hooks):
         for hook in self.on_violation:
             hook(violation)
 
+    def living(self) -> Living:
+        """What there is at present, of what should be gone after the last stop."""
+        return Living(trio.lowlevel.current_statistics().tasks_living, len(os.listdir("/proc/self/fd")))
+
     def tidy(self, text: str) -> str:
         """A text without the name of the scratch directory, which is another one each time."""
         return text.replace(str(self.directory), "~")
@@ -148,13 +162,14 @@ class World(Hooks):
 
     async def run(self) -> Verdict:
         """From the first start to the last stop."""
-        self.baseline = _living()
+        self.baseline = self.living()
         async with trio.open_nursery() as everything:
             everything.start_soon(self._machine.run)
             async with trio.open_nursery() as company:
                 company.start_soon(self._begin, company)
                 await trio.sleep_until(self.scenario.duration_s)
                 self.closing = True
+                self._machine.disarm()
                 self._market.ended = True
                 await self._settle()
                 for check in self.at_end:
@@ -191,6 +206,8 @@ class World(Hooks):
     async def _each_second(self) -> None:
         while True:
             await trio.sleep_until(float(int(self.now()) + 1))
+            if int(self.now()) % _COLLECT_S == 0:
+                gc.collect()
             for look in self.every_second:
                 await look()
 
@@ -249,7 +266,7 @@ class World(Hooks):
         if how == "ended":
             self.violate("host_ended", "the host has ended without being asked")
         for hook in self.on_down:
-            hook(host.number, how)
+            hook(host.number, how, error)
 
 
 async def _cancel_at_death(host: SimHost, scope: trio.CancelScope) -> None:
@@ -264,7 +281,3 @@ def _unwell(node: Any) -> str | None:
     if node.state in (ChildState.RUNNING, ChildState.STOPPED):
         return None
     return f"{node.path} is {node.state.value}"
-
-
-def _living() -> int:
-    return trio.lowlevel.current_statistics().tasks_living
