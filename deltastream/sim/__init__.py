@@ -59,5 +59,9 @@ def simulate(scenario: Scenario, plan: Any = None, parts: Sequence[Part] = ()) -
             try:
                 return schedule.run(world.run, seed=scenario.seed, clock=world.trio_clock)
             except schedule.Hung as error:
-                world.violations.append(Violation("hung", round(world.trio_clock.now, 6), str(error)))
-                return world.verdict()
+                world.violations.append(Violation("hung", round(world.now(), 6), str(error)))
+                verdict = world.verdict()
+        doomed: list[object] = [world]
+        del world
+        schedule.forget(doomed)
+        return verdict

@@ -6,8 +6,10 @@ known order and a known state by two private names, which stand here and nowhere
 
 from __future__ import annotations
 
+import gc
 import heapq
 import random
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar, TypeVarTuple
@@ -15,7 +17,7 @@ from typing import Final, TypeVar, TypeVarTuple
 import trio
 from trio._core import _run
 
-__all__ = ["Hung", "VirtualClock", "run"]
+__all__ = ["Hung", "VirtualClock", "forget", "run"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -26,6 +28,9 @@ _TURNS: Final = 200_000
 _POLLS: Final = 100
 """Looks at the sockets with nothing else to wait for after which nothing will come of it."""
 
+_UNWINDING_S: Final = 60.0
+"""How long a run that was given up may take to unwind."""
+
 
 class Hung(Exception):
     """The run would never end: nobody waits for a time, or time stands still, or its limit is passed."""
@@ -35,18 +40,21 @@ class VirtualClock(trio.abc.Clock):
     """Time that stands still while anybody works, and jumps to the next deadline when nobody does.
 
     As `trio.testing.MockClock` with ``autojump_threshold=0``, in half the turns of the loop, and with
-    an end: a run that cannot end raises `Hung` (inside Trio's own error, see `run`).
+    an end: a run that would never end is cancelled, and if that does not help it is torn down.
 
     Attributes:
         now: virtual seconds since the run began.
         limit: the time at which a run is given up.
+        hung: why it has been; None where it has not.
     """
 
     def __init__(self, limit: float = float("inf")) -> None:
         self.limit = limit
         self.now = 0.0
+        self.hung: str | None = None
         self._turns = self._polls = self._dozes = 0
         self._sleepers: list[tuple[float, int, trio.lowlevel.Task]] = []
+        self._root = trio.CancelScope()
 
     def start_clock(self) -> None:
         """Nothing to do: it is 0 when the run begins."""
@@ -55,7 +63,7 @@ class VirtualClock(trio.abc.Clock):
         """Virtual seconds since the run began."""
         self._turns += 1
         if self._turns > _TURNS:
-            raise Hung(f"time stands still at {self.now:.6f} s")
+            self._give_up(f"time stands still at {self.now:.6f} s")
         return self.now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
@@ -66,13 +74,19 @@ class VirtualClock(trio.abc.Clock):
         if deadline > self.now:
             if deadline == float("inf"):
                 return self._idle()
-            if deadline > self.limit:
-                raise Hung(f"not at its end after {self.limit:.0f} s")
             self.now = deadline
+            if deadline > self.limit:
+                self._give_up(f"not at its end after {self.limit:.0f} s")
         while sleepers and sleepers[0][0] <= self.now:
             trio.lowlevel.reschedule(heapq.heappop(sleepers)[2])
         self._turns = 0
         return 0.0
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass in which nobody runs, as in a process that is paused."""
+        if seconds < 0:
+            raise ValueError("time does not go back")
+        self.now += seconds
 
     async def doze(self, seconds: float) -> None:
         """Sleep, whatever happens meanwhile: in a fifth of the time that a shielded ``trio.sleep`` takes.
@@ -84,18 +98,35 @@ class VirtualClock(trio.abc.Clock):
         heapq.heappush(self._sleepers, (until, self._dozes, trio.lowlevel.current_task()))
         await trio.lowlevel.wait_task_rescheduled(_not_now)
 
+    async def watch(self, async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        """Call, and cancel when the run would never end.
+
+        Raises:
+            Hung: it has been cancelled for that.
+        """
+        with self._root:
+            return await async_fn(*args)
+        raise Hung(self.hung)
+
+    def tear_down(self) -> None:
+        """Let go of the tasks of a run that could not be ended."""
+        self._root = trio.CancelScope()
+        self._sleepers.clear()
+
     def _idle(self) -> float:
         """Nobody waits for a time. At the end of a run Trio wakes itself through a socket."""
         self._polls += 1
         if self._polls > _POLLS:
-            raise Hung(f"everybody waits, and nobody for a time, at {self.now:.6f} s")
+            self._give_up(f"everybody waits, and nobody for a time, at {self.now:.6f} s")
         return 0.0
 
-    def jump(self, seconds: float) -> None:
-        """Let time pass in which nobody runs, as in a process that is paused."""
-        if seconds < 0:
-            raise ValueError("time does not go back")
-        self.now += seconds
+    def _give_up(self, reason: str) -> None:
+        if self.hung is not None:
+            raise Hung(self.hung)
+        self.hung = reason
+        self.limit = self.now + _UNWINDING_S
+        self._turns = self._polls = 0
+        self._root.cancel(reason)
 
 
 def _not_now(_: object) -> trio.lowlevel.Abort:
@@ -108,15 +139,29 @@ def run(
     """``trio.run`` in virtual time, with a schedule drawn from `seed`. Not from within a run.
 
     Raises:
-        Hung: the run would never end. What its tasks hold is left to the garbage collector.
+        Hung: the run would never end.
     """
+    clock = clock or VirtualClock()
     with _scheduled_from(seed):
         try:
-            return trio.run(async_fn, *args, clock=clock or VirtualClock())
+            return trio.run(clock.watch, async_fn, *args, clock=clock)
         except trio.TrioInternalError as error:
-            if isinstance(error.__cause__, Hung):
-                raise error.__cause__ from None
-            raise
+            if not isinstance(error.__cause__, Hung):
+                raise
+            doomed: list[object] = [error]
+    clock.tear_down()
+    forget(doomed)
+    raise Hung(clock.hung)
+
+
+def forget(doomed: list[object]) -> None:
+    """Empty a list of what holds tasks that would not end; what they say about that helps nobody."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        doomed.clear()
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

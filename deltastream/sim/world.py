@@ -83,7 +83,7 @@ class World(Hooks):
 
     def now(self) -> float:
         """Virtual seconds since the start."""
-        return trio.current_time()
+        return self.trio_clock.now
 
     def rng(self, name: str) -> random.Random:
         """A generator drawn from the scenario's seed and a name; always the same for the same name."""
