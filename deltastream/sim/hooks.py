@@ -33,8 +33,8 @@ class Hooks:
         on_event: given every event of the tree.
         on_log: given every line that is logged, as a dictionary; costs something where there is one.
         on_up: given the number of an incarnation whose tree stands.
-        on_down: given its number, what became of it ("killed", "gave_up", "ended" or "stopped"), and the
-            error with which it has given up, or None.
+        on_down: given its number and what became of it: "killed", "gave_up" (`World.failure` tells with
+            which error), "ended" or "stopped".
         on_struck: given the fault that has struck, and what it struck.
         on_violation: given each violation.
         on_thread: see `ThreadHook`.
@@ -55,7 +55,7 @@ class Hooks:
         self.on_event: list[Callable[[Event], object]] = []
         self.on_log: list[Callable[[dict[str, Any]], object]] = []
         self.on_up: list[Callable[[int], object]] = []
-        self.on_down: list[Callable[[int, str, BaseException | None], object]] = []
+        self.on_down: list[Callable[[int, str], object]] = []
         self.on_struck: list[Callable[[Any, str], object]] = []
         self.on_violation: list[Callable[[Violation], object]] = []
         self.on_thread: list[ThreadHook] = []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import os
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import trio
 
@@ -26,7 +25,7 @@ from deltastream.sim.seams import SimClock, SimIds, SimThreads
 from deltastream.sim.verdict import Counts, Verdict, Violation
 from supervisors import ChildState, SupervisorStatistics
 
-__all__ = ["Living", "World"]
+__all__ = ["World"]
 
 SETTLE_S: Final = 120.0
 """How long after the end of the feed everything may take to be done with."""
@@ -37,13 +36,6 @@ STOP_S: Final = 10.0
 _LOOK_S: Final = 0.25
 _SPARE_S: Final = 600.0
 _COLLECT_S: Final = 900
-
-
-class Living(NamedTuple):
-    """Tasks of the Trio run, and descriptors open in the whole (real) process."""
-
-    tasks: int
-    descriptors: int
 
 
 class World(Hooks):
@@ -57,7 +49,8 @@ class World(Hooks):
         violations: what was violated so far.
         counts: what happened so far; complete in the verdict.
         closing: the feed has ended; nothing shall go wrong from here on.
-        baseline: what `living` gave before the first start, for `after_stop` to compare.
+        failure: the error with which the last incarnation that ended has given up, or None.
+        baseline: how many tasks lived before the first start, for `after_stop` to compare.
 
     Args:
         directory: an empty one; everything in it is the world's.
@@ -76,6 +69,8 @@ class World(Hooks):
         self.violations: list[Violation] = []
         self.counts = Counts()
         self.closing = False
+        self.failure: BaseException | None = None
+        self.baseline = 0
         self._market = Market(self._new_provider(), scenario.bundle_s)
         self._machine = Machine(directory, self._new_host, self._host_up, self._host_down)
 
@@ -150,10 +145,6 @@ class World(Hooks):
         for hook in self.on_violation:
             hook(violation)
 
-    def living(self) -> Living:
-        """What there is at present, of what should be gone after the last stop."""
-        return Living(trio.lowlevel.current_statistics().tasks_living, len(os.listdir("/proc/self/fd")))
-
     def tidy(self, text: str) -> str:
         """A text without the name of the scratch directory, which is another one each time."""
         return text.replace(str(self.directory), "~")
@@ -162,7 +153,7 @@ class World(Hooks):
 
     async def run(self) -> Verdict:
         """From the first start to the last stop."""
-        self.baseline = self.living()
+        self.baseline = trio.lowlevel.current_statistics().tasks_living
         async with trio.open_nursery() as everything:
             everything.start_soon(self._machine.run)
             async with trio.open_nursery() as company:
@@ -263,10 +254,11 @@ class World(Hooks):
 
     def _host_down(self, host: SimHost, how: str, error: BaseException | None) -> None:
         self.counts.stored += host.stored
+        self.failure = error
         if how == "ended":
             self.violate("host_ended", "the host has ended without being asked")
         for hook in self.on_down:
-            hook(host.number, how, error)
+            hook(host.number, how)
 
 
 async def _cancel_at_death(host: SimHost, scope: trio.CancelScope) -> None:

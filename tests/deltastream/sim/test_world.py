@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +13,13 @@ import trio
 from deltastream.bus import Record
 from deltastream.sim import Scenario, simulate
 from supervisors import EventKind
+
+
+def _target(link):
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
 
 
 def short(seed=1, **changes):
@@ -29,12 +38,21 @@ class Looker:
     def __call__(self, world):
         self.world = world
         world.on_up.append(lambda number: self.ups.append(number))
-        world.on_down.append(lambda number, how, error: self.downs.append((number, how, error)))
+        world.on_down.append(lambda number, how: self.downs.append((number, how, world.failure)))
         world.on_record.append(self.records.append)
         world.at_end.append(self.compare)
-        world.after_stop.append(lambda: setattr(self, "living", world.living()))
+        world.after_stop.append(self.count)
         if self.task:
             world.tasks.append(lambda: self.task(world))
+
+    def count(self):
+        """Tasks that live, and files that are open, after the stop."""
+        self.living = trio.lowlevel.current_statistics().tasks_living
+        self.open = [
+            name
+            for name in map(_target, Path("/proc/self/fd").iterdir())
+            if name.startswith(str(self.world.directory))
+        ]
 
     async def compare(self):
         """Everything that was acknowledged is in the log, where it was said to be."""
@@ -67,7 +85,7 @@ def test_a_minute_in_which_nothing_goes_wrong():
     assert look.ups == [1]
     assert look.downs == [(1, "stopped", None)]
     assert 60 <= verdict.virtual_s < 63
-    assert look.living == look.world.baseline
+    assert (look.living, look.open) == (look.world.baseline, [])
 
 
 def test_what_is_simulated_leaves_nothing_behind():
@@ -92,7 +110,7 @@ def test_what_was_acknowledged_survives_every_kill(seed):
     assert [how for _, how, _ in look.downs] == ["killed"] * kills + ["stopped"]
     assert look.kept == verdict.counts.accepted > 0
     assert verdict.counts.gaps == 0
-    assert look.living == look.world.baseline
+    assert (look.living, look.open) == (look.world.baseline, [])
     positions = [item.position for item in look.records if isinstance(item, Record)]
     assert len({position.epoch for position in positions}) == 1
 
