@@ -18,6 +18,8 @@ _SESSION: Final = 1_795_145_400 * _SECOND  # 2026-11-20 03:30 UTC, a Friday: 09:
 _SESSION_S: Final = 24_900.0  # until 15:55
 _MARKETS: Final = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX", "AAPL", "TSLA", "SPY", "QQQ")
 
+_BUNDLES_S: Final = (0.0, 0.5, 1.0, 2.0)
+
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A simulated stretch of time, without what goes wrong in it (that is the `Plan`).
@@ -59,6 +61,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             duration_s=60.0,
             products=tuple(rng.sample(_MARKETS, 2)),
             strikes=rng.randint(9, 21),
+            bundle_s=rng.choice(_BUNDLES_S),
             readers=2,
             profile=profile,
         )

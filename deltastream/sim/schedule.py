@@ -36,6 +36,20 @@ class Hung(Exception):
     """The run would never end: nobody waits for a time, or time stands still, or its limit is passed."""
 
 
+class _Sleeper:
+    """A task that waits for a time; none any more where it was cancelled."""
+
+    __slots__ = ("due", "number", "task")
+
+    def __init__(self, due: float, number: int, task: trio.lowlevel.Task | None) -> None:
+        self.due = due
+        self.number = number
+        self.task = task
+
+    def __lt__(self, other: _Sleeper) -> bool:
+        return self.due < other.due or (self.due == other.due and self.number < other.number)
+
+
 class VirtualClock(trio.abc.Clock):
     """Time that stands still while anybody works, and jumps to the next deadline when nobody does.
 
@@ -53,7 +67,7 @@ class VirtualClock(trio.abc.Clock):
         self.now = 0.0
         self.hung: str | None = None
         self._turns = self._polls = self._dozes = 0
-        self._sleepers: list[tuple[float, int, trio.lowlevel.Task]] = []
+        self._sleepers: list[_Sleeper] = []
         self._root = trio.CancelScope()
 
     def start_clock(self) -> None:
@@ -69,16 +83,18 @@ class VirtualClock(trio.abc.Clock):
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Asked by the loop when no task can run: the time has come."""
         sleepers = self._sleepers
-        if sleepers and sleepers[0][0] < deadline:
-            deadline = sleepers[0][0]
+        if sleepers and sleepers[0].due < deadline:
+            deadline = sleepers[0].due
         if deadline > self.now:
             if deadline == float("inf"):
                 return self._idle()
             self.now = deadline
             if deadline > self.limit:
                 self._give_up(f"not at its end after {self.limit:.0f} s")
-        while sleepers and sleepers[0][0] <= self.now:
-            trio.lowlevel.reschedule(heapq.heappop(sleepers)[2])
+        while sleepers and sleepers[0].due <= self.now:
+            task = heapq.heappop(sleepers).task
+            if task is not None:
+                trio.lowlevel.reschedule(task)
         self._turns = 0
         return 0.0
 
@@ -88,15 +104,38 @@ class VirtualClock(trio.abc.Clock):
             raise ValueError("time does not go back")
         self.now += seconds
 
+    async def sleep(self, seconds: float) -> None:
+        """As `trio.sleep`, in a quarter of the time: there is no cancel scope around it."""
+        if not seconds >= 0:
+            raise ValueError(f"seconds must not be negative or NaN, got {seconds}")
+        await self.sleep_until(self.now + seconds)
+
+    async def sleep_until(self, deadline: float) -> None:
+        """As `trio.sleep_until`."""
+        if deadline <= self.now:
+            await trio.lowlevel.checkpoint()
+            return
+        sleeper = self._lie_down(deadline)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            sleeper.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
     async def doze(self, seconds: float) -> None:
-        """Sleep, whatever happens meanwhile: in a fifth of the time that a shielded ``trio.sleep`` takes.
+        """Sleep, whatever happens meanwhile, as work in a thread goes on.
 
         Cancellation: not honoured.
         """
-        self._dozes += 1
-        until = self.now + seconds
-        heapq.heappush(self._sleepers, (until, self._dozes, trio.lowlevel.current_task()))
+        self._lie_down(self.now + seconds)
         await trio.lowlevel.wait_task_rescheduled(_not_now)
+
+    def _lie_down(self, due: float) -> _Sleeper:
+        self._dozes += 1
+        sleeper = _Sleeper(due, self._dozes, trio.lowlevel.current_task())
+        heapq.heappush(self._sleepers, sleeper)
+        return sleeper
 
     async def watch(self, async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """Call, and cancel when the run would never end.
@@ -142,7 +181,7 @@ def run(
         Hung: the run would never end.
     """
     clock = clock or VirtualClock()
-    with _scheduled_from(seed):
+    with _scheduled_from(seed), _sleeping_by(clock):
         try:
             return trio.run(clock.watch, async_fn, *args, clock=clock)
         except trio.TrioInternalError as error:
@@ -162,6 +201,17 @@ def forget(doomed: list[object]) -> None:
         gc.collect()
     finally:
         sys.unraisablehook = before
+
+
+@contextmanager
+def _sleeping_by(clock: VirtualClock) -> Iterator[None]:
+    """Have Trio's sleeps go through the clock; afterwards as before."""
+    before = trio.sleep, trio.sleep_until
+    trio.sleep, trio.sleep_until = clock.sleep, clock.sleep_until
+    try:
+        yield
+    finally:
+        trio.sleep, trio.sleep_until = before
 
 
 @contextmanager

@@ -99,6 +99,41 @@ def test_dozes_and_deadlines_come_in_the_order_of_their_time():
     assert run(main, clock, seed=3, clock=clock) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 
 
+def test_sleeps_are_trios_sleeps():
+    """While a simulation runs they go through its clock, without a cancel scope each."""
+
+    async def main():
+        order = []
+
+        async def note(name, sleep, value):
+            await sleep(value)
+            order.append((name, trio.current_time()))
+
+        with trio.CancelScope() as cancelled:
+            cancelled.cancel()
+            await trio.sleep(0)  # noqa: ASYNC115  this very call
+        with trio.CancelScope() as late:
+            late.cancel()
+            await trio.sleep_until(-5)
+        with trio.move_on_after(1) as timeout:
+            await trio.sleep(3)
+        assert all(scope.cancelled_caught for scope in (cancelled, late, timeout))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(note, "past", trio.sleep_until, 0.5)
+            nursery.start_soon(note, "later", trio.sleep_until, 4)
+            nursery.start_soon(note, "sooner", trio.sleep, 2)
+        for wrong in (-1, float("nan")):
+            with pytest.raises(ValueError, match="negative or NaN"):
+                await trio.sleep(wrong)
+        with trio.move_on_after(1):
+            await trio.sleep(float("inf"))
+        return order
+
+    before = trio.sleep, trio.sleep_until
+    assert run(main, seed=0) == [("past", 1.0), ("sooner", 3.0), ("later", 4.0)]
+    assert (trio.sleep, trio.sleep_until) == before
+
+
 def test_a_jump_lets_time_pass_for_everybody_at_once():
     async def main(clock):
         woke = []
