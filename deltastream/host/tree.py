@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -202,7 +203,7 @@ class Host:
             found["salvage"] = str(self.bus.salvage)
         log.info(
             "started",
-            version=version("deltastream"),
+            version=_version(),
             pid=os.getpid(),
             data_dir=str(self.data_dir.path),
             feed=self._provider.name,
@@ -222,6 +223,11 @@ class Host:
             fields["trace"] = event.error.traceback
         level = _LEVEL.get(event.kind, "info") if self.tree is not None else "debug"
         getattr(log, level)(event.kind.value.replace(" ", "_"), **fields)
+
+
+@functools.cache
+def _version() -> str:
+    return version("deltastream")  # reads and parses the package's metadata, each time
 
 
 def _market_messages(now: BusStatistics, began: Mapping[str, Position]) -> int:
