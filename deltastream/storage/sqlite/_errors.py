@@ -21,7 +21,6 @@ _AWAY: Final = {
     sqlite3.SQLITE_READONLY: "it may not be written",
     sqlite3.SQLITE_PERM: "it may not be opened",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_NOMEM: "there is no memory left",
 }
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -37,6 +36,8 @@ def translated(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except MemoryError as error:  # what the module makes of SQLITE_NOMEM
+        raise StoreUnavailable(f"store {path} is away: there is no memory left") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None:  # misuse of the module, a defect of ours

@@ -140,7 +140,11 @@ def connect_writer(path: Path, settings: StoreSettings, secret: str) -> sqlite3.
 def connect_reader(path: Path, settings: StoreSettings) -> sqlite3.Connection:
     """Open a store that `connect_writer` has opened, for reading only."""
     connection = _connect(path, settings, settings.cache_bytes // 4)
-    connection.execute("PRAGMA query_only = ON")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -152,7 +156,11 @@ def secret_of(connection: sqlite3.Connection) -> bytes:
 
 def _connect(path: Path, settings: StoreSettings, cache_bytes: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=settings.busy_s, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA cache_size = {-(cache_bytes // 1024)}")
+    try:
+        connection.execute(f"PRAGMA cache_size = {-(cache_bytes // 1024)}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

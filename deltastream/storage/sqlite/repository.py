@@ -6,6 +6,7 @@ import queue
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -93,12 +94,17 @@ class SqliteRepository:
         await self._seams.threads.run(self._open, secret, limiter=self._writing)
 
     def _open(self, secret: str) -> None:
-        with translated(self._path):
-            connection = connect_writer(self._path, self._settings, secret)
+        with translated(self._path), ExitStack() as failed:
+            connection = failed.enter_context(closing(connect_writer(self._path, self._settings, secret)))
             self._cursors = Cursors(secret_of(connection))
             self._writer = Writer(connection, Packer(self._settings.compression_level))
-            for _ in range(self._settings.readers):
-                self._readers.put(Reader(connect_reader(self._path, self._settings)))
+            readers = [
+                Reader(failed.enter_context(closing(connect_reader(self._path, self._settings))))
+                for _ in range(self._settings.readers)
+            ]
+            failed.pop_all()
+        for reader in readers:
+            self._readers.put(reader)
         self._connection = connection
 
     async def aclose(self) -> None:
@@ -333,7 +339,10 @@ class SqliteRepository:
 
     async def _read(self, ask: Callable[[Reader], T]) -> T:
         def asked() -> T:
-            reader = self._readers.get()
+            try:
+                reader = self._readers.get_nowait()  # as many as the limiter lets in, while it is open
+            except queue.Empty:
+                raise StoreUnavailable(f"store {self._path} was closed") from None
             try:
                 with translated(self._path):
                     return ask(reader)

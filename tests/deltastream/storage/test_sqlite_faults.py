@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import resource
@@ -61,7 +62,20 @@ def locked(store, path):
     other.close()
 
 
-@pytest.mark.parametrize("fault", [small_disk, failing_disk, read_only, locked])
+@contextmanager
+def no_memory(store, path):
+    """SQLite runs out of memory in the middle of a transaction."""
+
+    def hungry():
+        raise MemoryError
+
+    store._connection.create_function("hungry", 0, hungry)
+    store._connection.execute("CREATE TEMP TRIGGER t BEFORE INSERT ON ticks BEGIN SELECT hungry(); END")
+    yield
+    store._connection.execute("DROP TRIGGER t")
+
+
+@pytest.mark.parametrize("fault", [small_disk, failing_disk, read_only, locked, no_memory])
 async def test_a_write_that_fails_leaves_nothing_and_works_later(path, inline_seams, make, fault):
     first = make.records(make.tick(T0), make.chain(T0))
     second = make.records(
@@ -85,6 +99,50 @@ async def test_a_write_that_fails_leaves_nothing_and_works_later(path, inline_se
         assert await store.positions("g") == {"topic.one": Position("e1", 32)}
         assert (await store.chain("NIFTY")).ts_event == T0 + 29
         assert len((await store.ticks("NIFTY", **ALL)).items) == 2
+
+
+async def test_a_read_whose_thread_begins_after_the_store_was_closed_ends(path, inline_seams, autojump_clock):
+    class Threads:
+        late_s = 0.0
+
+        async def run(self, fn, *args, limiter=None):
+            async with limiter:
+                await trio.sleep(self.late_s)
+                return fn(*args)
+
+    threads = Threads()
+    store = SqliteRepository(path, PATIENT, dataclasses.replace(inline_seams, threads=threads))
+    await store.open()
+
+    async def read():
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            await store.products()
+
+    async with trio.open_nursery() as nursery:
+        threads.late_s = 1.0
+        nursery.start_soon(read)
+        await trio.sleep(0.5)
+        threads.late_s = 0.0
+        await store.aclose()
+
+
+async def test_an_opening_that_fails_leaves_nothing_open(path, inline_seams, monkeypatch):
+    opened, real = [], sqlite3.connect
+
+    def connect(*args, **options):
+        if len(opened) == 3:
+            raise sqlite3.OperationalError("unable to open database file")
+        opened.append(real(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    store = SqliteRepository(path, PATIENT, inline_seams)
+    with pytest.raises(sqlite3.OperationalError):
+        await store.open()
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+    assert store._readers.empty()
 
 
 async def test_a_refusal_holds_no_lock(path, inline_seams, make):
