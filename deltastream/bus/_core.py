@@ -157,7 +157,7 @@ class Core:
         for wakeup in self.followers:
             wakeup.set()
 
-    def report_damage(self, error: sqlite3.Error | str) -> None:
+    def report_damage(self, error: Exception | str) -> None:
         """Have the service end, so that the next one checks the journal."""
         if self.damage is None:
             self.damage = str(error)
@@ -182,7 +182,7 @@ class Core:
                 continue
             try:
                 return await self.seams.threads.run(call, reader, limiter=self._reading)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, MemoryError) as error:
                 if reader is not self._reader:
                     continue
                 if is_damage(error):

@@ -181,6 +181,7 @@ class Journal:
 
         Raises:
             sqlite3.OperationalError: not now (full disk, lock, input or output error).
+            MemoryError: not now (what the module makes of SQLITE_NOMEM).
             sqlite3.DatabaseError: the file is damaged.
         """
         if self._unwritten > self._wal_limit:

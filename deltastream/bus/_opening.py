@@ -175,7 +175,7 @@ def end_session(journal: Journal) -> None:
     """Close the journal; what is committed is in its file."""
     try:
         journal.db.execute("DELETE FROM meta WHERE name = 'session'")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         _log.warning("journal_not_closed_cleanly", error=str(error))
     finally:
         journal.close()

@@ -96,7 +96,7 @@ async def _write_back(core: Core, opened: Opened) -> None:
                 for _ in range(_ROUNDS_BESIDE):
                     await run(_copy, db, opened.journal)
                 await run(opened.journal.write_back, limiter=core.writer.limiter)
-            except (sqlite3.OperationalError, OSError) as error:
+            except (sqlite3.OperationalError, OSError, MemoryError) as error:
                 _log.warning("journal_not_written_back", error=str(error))
     finally:
         with trio.CancelScope(shield=True):

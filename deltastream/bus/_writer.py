@@ -250,7 +250,7 @@ class Writer:
         while True:
             try:
                 outcome = await self._seams.threads.run(journal.commit, self._batch, limiter=self.limiter)
-            except (sqlite3.OperationalError, OSError) as error:
+            except (sqlite3.OperationalError, OSError, MemoryError) as error:
                 if is_damage(error):
                     raise
                 failures += 1

@@ -145,15 +145,22 @@ async def test_what_was_not_committed_is_committed_by_the_next_service(bus, thre
             assert stored == sorted(done, key=lambda each: each[1])
 
 
-async def test_degraded_until_the_disk_is_well(bus, threads, autojump_clock, tick):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(5, "Input/output error"), "OSError: [Errno 5] Input/output error"),
+        (MemoryError(), "MemoryError: "),  # what the module makes of SQLITE_NOMEM
+    ],
+)
+async def test_degraded_until_the_disk_is_well(bus, threads, autojump_clock, tick, error, reason):
     async with service(bus), trio.open_nursery() as nursery:
         await bus.append("a", tick(0))
-        threads.fail = lambda fn: OSError(5, "Input/output error") if is_commit(fn) else None
+        threads.fail = lambda fn: error if is_commit(fn) else None
         nursery.start_soon(bus.append, "a", tick(1))
         await trio.sleep(20)
         statistics = await bus.statistics()
         assert statistics.state == "degraded"
-        assert statistics.reason == "OSError: [Errno 5] Input/output error"
+        assert statistics.reason == reason
         assert statistics.pending == 1
         attempts = sum(map(is_commit, threads.calls))
         assert 5 < attempts < 40
