@@ -24,6 +24,7 @@ __all__ = [
     "name_epoch",
     "renew",
     "superseded",
+    "sync_directory",
     "unmark_place",
 ]
 
@@ -85,6 +86,16 @@ def mark_place(path: Path, mark: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(_mark_file(path))
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Have the names of its files on the disk."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def unmark_place(path: Path) -> None:

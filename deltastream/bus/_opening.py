@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded
+from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded, unmark_place
 from deltastream.bus._journal import Journal, Reader, Standing
 from deltastream.bus._salvage import SalvageReport, finish, salvage
 from deltastream.bus._schema import connect_reader, wal_bytes
@@ -87,6 +87,8 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
     committed = _frames_in_log(path)
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
+        if journal.created:
+            unmark_place(path)
         doubt = None if report is not None else _doubt(journal, committed)
         if doubt is not None:
             report = SalvageReport(None, doubt, ids.new())
@@ -100,9 +102,10 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
         with _transaction(journal.db):
             name_epoch(journal.db, journal.epoch)
             mark_journal(journal.db, path, mark)
+            # in one transaction with the mark: without either, a cut log would look like a whole one
+            session = (f"{_boot()} {settings.durability}",)
+            journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", session)
         mark_place(path, mark)
-        session = (f"{_boot()} {settings.durability}",)
-        journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", session)
         return Opened(journal, report)
     except BaseException:
         journal.close()
@@ -119,7 +122,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 def _doubt(journal: Journal, committed: int | None) -> str | None:
     """Why commits may be missing at the end of the journal; None where none can be."""
-    if journal.topics and superseded(journal.db, journal.path):
+    if superseded(journal.db, journal.path):
         return "it is not the one that was last used here, but an older copy"
     found = journal.db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
     if found is None:

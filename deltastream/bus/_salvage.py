@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from deltastream.bus._epochs import FORGOTTEN, unmark_place
+from deltastream.bus._epochs import FORGOTTEN, sync_directory, unmark_place
 from deltastream.bus._schema import SEQ_BITS, connect, connect_reader, create
 
 __all__ = ["SalvageReport", "finish", "salvage"]
@@ -98,7 +98,7 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
         with suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{set_aside}{suffix}")
     finish(path)
-    _sync(path.parent)
+    sync_directory(path.parent)
     return report
 
 
@@ -223,11 +223,3 @@ def _fresh(path: Path) -> Path:
 def _remove(path: Path) -> None:
     for suffix in ("-wal", "-shm", ""):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -486,3 +486,30 @@ class TestSession:
         async with open_bus(tmp_path / "b.db", BusSettings(), virtual) as bus:
             assert bus.salvage is None
             assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
+
+    @pytest.mark.parametrize("earlier", [0, 1])
+    async def test_wherever_the_machine_cuts_the_log_no_number_is_given_twice(
+        self, tmp_path, virtual, autojump_clock, tick, earlier
+    ):
+        """Between the transactions of an opening, too: each cut loses what was accepted, or nothing."""
+        here, there = tmp_path / "here", tmp_path / "there"
+        here.mkdir()
+        for _ in range(earlier):
+            async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+                await bus.append("a", tick(0))
+        async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+            accepted = await bus.append("a", tick(1))
+            log = (here / "a.db-wal").read_bytes()
+            files = {name: (here / name).read_bytes() for name in ("a.db", "a.db.mark")}
+        lost = 0
+        for cut in range(0, len(log), 2060):
+            there.mkdir()
+            for name, content in files.items():
+                (there / name).write_bytes(content)
+            (there / "a.db-wal").write_bytes(log[:cut])
+            with capture_logs():
+                async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+                    assert await bus.append("a", tick(2)) != accepted
+                    lost += all(record.message != tick(1) for record in await bus.read("a"))
+            shutil.rmtree(there)
+        assert lost > 3
