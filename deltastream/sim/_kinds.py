@@ -189,6 +189,8 @@ class FlippedBytes(_Death, frozen=True, kw_only=True, tag="flipped_bytes"):
 class RuinedStore(_Death, frozen=True, kw_only=True, tag="ruined_store"):
     """The store's file is no database any more; the operator moves it away, the journal fills a new one."""
 
+    EXCUSES = frozenset({"restart", "give_up"})
+
 
 class OldCopy(_Death, frozen=True, kw_only=True, tag="old_copy"):
     """A copy of a file, made at `at`, is put in its place when the process was killed `duration` later."""

@@ -15,6 +15,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+
 from deltastream.sim._kinds import TornCommit
 from deltastream.sim.faults._strike import Armed
 
@@ -198,11 +200,18 @@ class Torn:
         """Leave a share of what the commit has added to the log in a copy; the index does not know it yet."""
         log = _beside(data / self._file.name, "-wal")
         after, before = log.read_bytes(), self._log
-        first = next(at for at, byte in enumerate(after) if before[at : at + 1] != bytes((byte,)))
+        first = _first_difference(after, before)
         cut = first + int((len(after) - first) * self.armed.fault.share)
         log.write_bytes(after[:cut] + before[cut:])
         _beside(data / self._file.name, "-shm").write_bytes(self._index)
         self.armed.strike(f"the process is killed {cut - first} bytes into a commit of the {self._file.stem}")
+
+
+def _first_difference(left: bytes, right: bytes) -> int:
+    """The first place at which two contents differ, one of which may go on where the other ends."""
+    both = min(len(left), len(right))
+    differs = np.frombuffer(left, np.uint8, both) != np.frombuffer(right, np.uint8, both)
+    return int(differs.argmax()) if differs.any() else both
 
 
 def _read(file: Path) -> bytes:
