@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -55,17 +56,18 @@ class SilenceWatch:
             )
         return self._status(message.product, "open", "feed_resumed", known.heard_ts)
 
-    def fallen_silent(self) -> list[MarketStatus]:
-        """The statuses to publish for products that have just been silent for too long."""
+    def fallen_silent(self) -> Iterator[MarketStatus]:
+        """The statuses to publish for products that have just been silent for too long.
+
+        Each is to be handed on before the next is asked for: a product may speak meanwhile.
+        """
         if self._limit is None:
-            return []
-        silent = []
-        for product, known in self._products.items():
+            return
+        for product, known in list(self._products.items()):
             in_session = known.said is None or known.said.status in {"open", "degraded"}
             if in_session and not known.stale and trio.current_time() - known.heard_at > self._limit:
                 known.stale = True
-                silent.append(self._status(product, "stale", "feed_silent", known.heard_ts))
-        return silent
+                yield self._status(product, "stale", "feed_silent", known.heard_ts)
 
     def _status(
         self, product: str, status: Literal["open", "stale"], reason: str, since: int

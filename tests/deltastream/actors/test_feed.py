@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from deltastream.actors import Feed
+from deltastream.actors._silence import SilenceWatch
 from deltastream.feeds.protocol import Delivered, Refusal
 from deltastream.messages import MarketStatus
 from supervisors import ChildState, Restart
@@ -152,6 +153,19 @@ async def test_silence_of_a_closed_market_is_nothing(bus, seams, run_actors, mak
     async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
         await feed.exhausted.wait()
     assert await statuses(bus) == [("closed", "session")]
+
+
+async def test_a_product_that_speaks_while_another_is_told_to_be_silent_is_not(
+    seams, make_tick, autojump_clock
+):
+    watch = SilenceWatch(10.0, seams.clock)
+    watch.heard(make_tick(1, product="NIFTY"))
+    watch.heard(make_tick(1, product="SPY"))
+    await trio.sleep(11)
+    told = watch.fallen_silent()
+    assert next(told).product == "NIFTY"
+    assert watch.heard(make_tick(2, product="SPY")) is None
+    assert list(told) == []
 
 
 async def test_silence_of_a_file_is_nothing(bus, seams, run_actors, make_tick, autojump_clock):
