@@ -173,8 +173,8 @@ _DRAW: Final[Mapping[str, tuple[type[Any], Callable[[_Drawing], dict[str, Any]]]
         lambda d: {
             "file": d.file(),
             "error": d.rng.choice(("busy", "io", "memory")),
-            "share": d.share(0.02, 1.0),
-            "duration": d.lasting(0.2, 8.0),
+            "share": d.share(0.1, 1.0),
+            "duration": d.lasting(1.0, 8.0),
         },
     ),
     "full_disk": (kinds.FullDisk, lambda d: {"file": d.file(), "duration": d.lasting(0.5, 12.0)}),

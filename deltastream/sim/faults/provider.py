@@ -150,19 +150,20 @@ class SimProvider:
                 nursery.start_soon(self._later, item, late.fault.delay_s, give)
                 return
         for reorder, held in faults.reorders.items():
-            if _concerns(reorder, message):
+            concerned = _concerns(reorder, message)
+            if concerned:
                 held.append(item)
                 if len(held) < reorder.fault.window:
                     return
                 reorder.rng.shuffle(held)
                 reorder.strike(f"{len(held)} messages come in another order")
-            if held:
+            if held and (concerned or not reorder.on):
                 ready = held[:]
                 held.clear()
                 for each in ready:
                     await self._send(each, give)
-                if _concerns(reorder, message):
-                    return
+            if concerned:
+                return
         for repeat in faults.repeats:
             if _concerns(repeat, message) and repeat.rng.random() < repeat.fault.share:
                 if repeat.fault.keyed:
