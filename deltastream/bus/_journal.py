@@ -136,9 +136,6 @@ class Journal:
         wal_limit: size of frames at which a commit writes the log back itself, because nobody else
             has kept up.
 
-    Attributes:
-        created: whether there was none before.
-
     Raises:
         JournalError: it cannot be opened; the text says why.
         sqlite3.DatabaseError: it is damaged.
@@ -154,7 +151,6 @@ class Journal:
         self.path = path
         self._wal_limit = wal_limit
         self._unwritten = 0
-        self.created = False
         try:
             self.db = connect(path, durability)
         except sqlite3.OperationalError as error:
@@ -174,7 +170,6 @@ class Journal:
         try:
             if self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                 create(self.db, new_epoch())
-                self.created = True
             migrate(self.db)
             self.db.execute("BEGIN IMMEDIATE")
             self.db.execute("ROLLBACK")

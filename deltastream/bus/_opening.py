@@ -85,9 +85,10 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
     committed = _frames_in_log(path)
+    first = not path.exists()
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
-        if journal.created:
+        if first:
             unmark_place(path)
         doubt = None if report is not None else _doubt(journal, committed)
         if doubt is not None:
