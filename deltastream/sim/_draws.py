@@ -160,7 +160,7 @@ _DRAW: Final[Mapping[str, tuple[type[Any], Callable[[_Drawing], dict[str, Any]]]
     "repeat": (kinds.Repeat, _repeat),
     "late": (
         kinds.Late,
-        lambda d: _feed(d) | {"share": d.share(0.1, 0.9), "delay_s": d.seconds(0.5, 8.0)},
+        lambda d: _feed(d) | {"share": d.share(0.3, 0.9), "delay_s": d.seconds(0.5, 8.0)},
     ),
     "reorder": (kinds.Reorder, lambda d: _feed(d) | {"window": d.rng.randint(2, 6)}),
     "mute": (kinds.Mute, lambda d: _feed(d, 2.0, 25.0)),
@@ -177,7 +177,7 @@ _DRAW: Final[Mapping[str, tuple[type[Any], Callable[[_Drawing], dict[str, Any]]]
             "duration": d.lasting(1.0, 8.0),
         },
     ),
-    "full_disk": (kinds.FullDisk, lambda d: {"file": d.file(), "duration": d.lasting(0.5, 12.0)}),
+    "full_disk": (kinds.FullDisk, lambda d: {"file": d.file(), "duration": d.lasting(2.0, 12.0)}),
     "slow_disk": (
         kinds.SlowDisk,
         lambda d: {"file": d.file(), "delay_s": d.seconds(0.005, 1.0), "duration": d.lasting(1.0, 12.0)},
@@ -203,6 +203,9 @@ _HARD: Final = {
     "garbage": 2.0, "flood": 1.0, "sql_error": 3.0, "full_disk": 2.0, "slow_disk": 2.0, "pause": 2.0,
     "clock_jump": 2.0, "reader_stalls": 2.0, "reader_leaves": 2.0,
 }  # fmt: skip
+_MAY_MISS: Final = ("reader_stalls", "reader_leaves", "sql_error", "late", "reorder")
+"""Kinds that may find nothing to strike: the first fault of a plan is never one of them."""
+
 _DAMAGE: Final = {"power_cut": 1.5, "flipped_bytes": 1.5, "ruined_store": 0.7, "old_copy": 1.5}
 
 PROFILES: Final[Mapping[str, _Profile]] = {
@@ -229,14 +232,14 @@ def draw_faults(scenario: Scenario) -> Iterator[Fault]:
         raise ValueError(f"no profile {scenario.profile!r}; there are {', '.join(PROFILES)}")
     rng = random.Random(f"plan/{scenario.profile}/{scenario.seed}")
     count = _count(profile, scenario, rng)
-    names, weights = list(profile.weights), list(profile.weights.values())
     first, last = _window(scenario)
     times = sorted(round(rng.uniform(first, first + _END * (last - first)), 3) for _ in range(count))
     if count > 1 and rng.random() < 0.2:
         times[1] = times[0]  # misfortunes never come singly
     for number, at in enumerate(times, start=1):
         own = random.Random(f"plan/{scenario.profile}/{scenario.seed}/{number}")
-        kind, parameters = _DRAW[own.choices(names, weights)[0]]
+        weights = {k: w for k, w in profile.weights.items() if number > 1 or k not in _MAY_MISS}
+        kind, parameters = _DRAW[own.choices(list(weights), list(weights.values()))[0]]
         drawing = _Drawing(scenario, own, at, last, _opening(scenario))
         yield kind(id=number, at=at, **parameters(drawing))
 
