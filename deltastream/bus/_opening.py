@@ -84,7 +84,7 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 
 
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
-    committed = _frames_in_log(path)
+    committed = _keep(path, _frames_in_log(path))
     first = not path.exists()
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
@@ -97,6 +97,7 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
                 renew(journal.db, journal.epoch, report.epoch, journal.ends())
             journal.epoch = report.epoch
             _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)
+        _kept(path).unlink(missing_ok=True)
         if _size(path) <= CHECK_AT_ONCE_BYTES:
             check(path)
         mark = ids.new()
@@ -150,6 +151,26 @@ def _frames_in_log(path: Path) -> int | None:
         return None
     first, second = struct.unpack_from("=I", header, 16), struct.unpack_from("=I", header, 64)
     return int(min(first[0], second[0]))
+
+
+def _keep(path: Path, committed: int | None) -> int | None:
+    """Keep that number until it has been seen whether the log still has so many.
+
+    Opening the journal makes the index anew, out of what the log has now: a process that dies then
+    would take with it the only witness of what is missing.
+    """
+    kept = _kept(path)
+    if kept.exists() and (digits := kept.read_bytes()).isdigit():
+        committed = max(committed or 0, int(digits))
+    if committed is not None:
+        fresh = Path(f"{path}.frames-new")
+        fresh.write_bytes(b"%d" % committed)
+        fresh.replace(kept)
+    return committed
+
+
+def _kept(path: Path) -> Path:
+    return Path(f"{path}.frames")
 
 
 def _boot() -> str:

@@ -84,8 +84,9 @@ def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Conn
     """A writing connection; creates the file where there is none."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
     try:
-        db.execute("PRAGMA page_size = 4096")
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if db.execute("PRAGMA schema_version").fetchone()[0] == 0:
+            db.execute("PRAGMA page_size = 4096")
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # in a file that has tables it writes a page
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
         db.execute("PRAGMA wal_autocheckpoint = 0")

@@ -487,6 +487,47 @@ class TestSession:
             assert bus.salvage is None
             assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
 
+    async def test_a_single_frame_that_is_missing_is_missed(self, tmp_path, virtual, autojump_clock, tick):
+        """The last commit of a small message; nothing that the opening writes may stand in for it."""
+        async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+            accepted = [await bus.append("a", tick(n)) for n in range(3)]
+            for suffix in ("", "-wal", "-shm"):
+                shutil.copy(tmp_path / f"a.db{suffix}", tmp_path / f"b.db{suffix}")
+        with (tmp_path / "b.db-wal").open("r+b") as log:
+            log.truncate(log.seek(0, 2) - 4120)
+        with capture_logs() as lines:
+            async with open_bus(tmp_path / "b.db", BusSettings(), virtual) as bus:
+                assert await bus.append("a", tick(9)) not in accepted
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+    async def test_a_death_before_the_new_epoch_does_not_take_the_witness_with_it(
+        self, tmp_path, virtual, autojump_clock, tick, monkeypatch
+    ):
+        """The index of a cut log is made anew by the first who opens it."""
+        here, there = tmp_path / "here", tmp_path / "there"
+        here.mkdir()
+        async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+            accepted = [await bus.append("a", tick(n)) for n in range(3)]
+            shutil.copytree(here, there)
+        with (there / "a.db-wal").open("r+b") as log:
+            log.truncate(log.seek(0, 2) - 4120)
+
+        def die(*_):
+            raise RuntimeError("killed")
+
+        monkeypatch.setattr(_opening, "renew", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            async with open_bus(there / "a.db", BusSettings(), virtual):
+                pass
+        monkeypatch.undo()
+        with capture_logs() as lines:
+            async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+                assert await bus.append("a", tick(9)) not in accepted
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+        async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+            assert bus.salvage is None
+        assert sorted(file.name for file in there.iterdir()) == ["a.db", "a.db.mark"]
+
     @pytest.mark.parametrize("earlier", [0, 1])
     async def test_wherever_the_machine_cuts_the_log_no_number_is_given_twice(
         self, tmp_path, virtual, autojump_clock, tick, earlier
