@@ -10,8 +10,8 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -30,6 +30,7 @@ __all__ = [
     "Reader",
     "Standing",
     "StoredTopic",
+    "sense",
     "topic_of",
 ]
 
@@ -152,13 +153,15 @@ class Journal:
         self._wal_limit = wal_limit
         self._unwritten = 0
         try:
-            self.db = connect(path, durability)
+            with sense():
+                self.db = connect(path, durability)
         except sqlite3.OperationalError as error:
             raise JournalError(f"The journal {path} cannot be opened: {error}.") from error
         try:
             self._prepare(new_epoch)
-            self.epoch = epoch_of(self.db)
-            self.topics = {topic.name: topic for topic in _stored_topics(self.db)}
+            with sense(TypeError, OverflowError):
+                self.epoch = epoch_of(self.db)
+                self.topics = {topic.name: topic for topic in _stored_topics(self.db)}
         except BaseException:
             self.db.close()
             raise
@@ -168,11 +171,12 @@ class Journal:
 
     def _prepare(self, new_epoch: Callable[[], str]) -> None:
         try:
-            if self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-                create(self.db, new_epoch())
-            migrate(self.db)
-            self.db.execute("BEGIN IMMEDIATE")
-            self.db.execute("ROLLBACK")
+            with sense():
+                if self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                    create(self.db, new_epoch())
+                migrate(self.db)
+                self.db.execute("BEGIN IMMEDIATE")
+                self.db.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
 
@@ -262,7 +266,15 @@ class Journal:
         return {wanted[place]: rowid & _SEQ_MASK for place, rowid in rows}
 
     def standing(self) -> Standing:
-        """Where the groups stand."""
+        """Where the groups stand.
+
+        Raises:
+            sqlite3.DatabaseError: the journal is damaged.
+        """
+        with sense(TypeError):
+            return self._standing()
+
+    def _standing(self) -> Standing:
         named = "JOIN topic ON topic.id = topic"
         return Standing(
             self.db.execute("SELECT consumer, pattern FROM subscription ORDER BY 1, 2").fetchall(),
@@ -356,6 +368,35 @@ def _within(rows: sqlite3.Cursor, most: int) -> list[tuple[Any, ...]]:
             if size >= most:
                 break
     return taken
+
+
+@contextmanager
+def sense(*nonsense: type[Exception]) -> Iterator[None]:
+    """A block that reads a journal's tables; what makes no sense in them is damage, though SQLite reads it.
+
+    Args:
+        nonsense: errors that mean so, beside that of a table or column that is not there and that of
+            text that is not UTF-8.
+
+    Raises:
+        sqlite3.DatabaseError: with SQLite's code for damage.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
+            raise _damage(error) from error
+        raise
+    except UnicodeDecodeError as error:
+        raise _damage(error) from error
+    except nonsense as error:
+        raise _damage(error) from error
+
+
+def _damage(error: Exception) -> sqlite3.DatabaseError:
+    damage = sqlite3.DatabaseError(f"what the tables hold makes no sense ({error})")
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return damage
 
 
 def _stored_topics(db: sqlite3.Connection) -> list[StoredTopic]:

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded, unmark_place
-from deltastream.bus._journal import Journal, Reader, Standing
+from deltastream.bus._journal import Journal, Reader, Standing, sense
 from deltastream.bus._salvage import SalvageReport, finish, salvage
 from deltastream.bus._schema import connect_reader, wal_bytes
 from deltastream.bus._writer import is_damage
@@ -64,7 +64,8 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
         try:
             if damage is not None:
                 raise sqlite3.DatabaseError(damage)
-            opened = _open(path, settings, ids, None)
+            with sense():
+                opened = _open(path, settings, ids, None)
         except sqlite3.DatabaseError as error:
             if damage is None and not is_damage(error):
                 raise
@@ -84,8 +85,8 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 
 
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
-    committed = _keep(path, _frames_in_log(path))
     first = not path.exists()
+    committed = None if first else _keep(path, _frames_in_log(path))
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
         if first:
@@ -129,7 +130,7 @@ def _doubt(journal: Journal, committed: int | None) -> str | None:
     found = journal.db.execute("SELECT value FROM meta WHERE name = 'session'").fetchone()
     if found is None:
         return None
-    boot, durability = str(found[0]).split(" ")
+    boot, _, durability = str(found[0]).partition(" ")
     if boot != _boot():
         return None if durability == "power" else "the machine stopped while the journal was open"
     if committed is None or journal.write_back() < committed:
@@ -154,18 +155,18 @@ def _frames_in_log(path: Path) -> int | None:
 
 
 def _keep(path: Path, committed: int | None) -> int | None:
-    """Keep that number until it has been seen whether the log still has so many.
+    """Keep that number, or that there is none, until it has been seen whether the log still has so many.
 
     Opening the journal makes the index anew, out of what the log has now: a process that dies then
     would take with it the only witness of what is missing.
     """
     kept = _kept(path)
-    if kept.exists() and (digits := kept.read_bytes()).isdigit():
-        committed = max(committed or 0, int(digits))
-    if committed is not None:
-        fresh = Path(f"{path}.frames-new")
-        fresh.write_bytes(b"%d" % committed)
-        fresh.replace(kept)
+    if kept.exists():
+        before = kept.read_bytes()
+        committed = max(committed or 0, int(before)) if before.isdigit() else None
+    fresh = Path(f"{path}.frames-new")
+    fresh.write_text("none" if committed is None else str(committed))
+    fresh.replace(kept)
     return committed
 
 

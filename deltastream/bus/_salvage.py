@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final
 
 from deltastream.bus._epochs import FORGOTTEN, sync_directory, unmark_place
@@ -22,6 +23,7 @@ from deltastream.bus._schema import SEQ_BITS, connect, connect_reader, create
 __all__ = ["SalvageReport", "finish", "salvage"]
 
 _COMMIT_ROWS: Final = 500
+_FAILURE: Final = (int, str, str, int, str, int, int, int, int | None, str, str, bytes)
 _UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
 
 
@@ -90,7 +92,7 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
         try:
             with closing(connect_reader(path, damaged=True)) as old:
                 _take_over(old, new, report)
-        except sqlite3.Error as error:
+        except _UNREADABLE as error:
             report.unreadable.append(f"everything ({error})")
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     unmark_place(path)
@@ -105,21 +107,21 @@ def salvage(path: Path, reason: str, epoch: str, mark: str) -> SalvageReport:
 def _take_over(old: sqlite3.Connection, new: sqlite3.Connection, report: SalvageReport) -> None:
     ends: dict[int, int] = {}
     new.execute("BEGIN")
-    for number, name, trimmed in _rows(old, "topic", report):
+    for number, name, trimmed in _rows(old, "topic", report, int, str, int):
         with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
             new.execute("INSERT INTO topic VALUES (?, ?, ?)", (number, name, trimmed))
             ends[number] = max(_messages(old, new, number, name, trimmed, report), trimmed)
     _inherit(old, new, ends, report)
-    for row in _rows(old, "subscription", report):
+    for row in _rows(old, "subscription", report, str, str):
         new.execute("INSERT OR IGNORE INTO subscription VALUES (?, ?)", row)
-    for consumer, topic, acked, lost in _rows(old, "progress", report):
+    for consumer, topic, acked, lost in _rows(old, "progress", report, str, int, int, int):
         if topic in ends:
             acked = min(acked, ends[topic])
             missing = _missing(new, topic, acked, ends[topic])
             new.execute(
                 "INSERT OR IGNORE INTO progress VALUES (?, ?, ?, ?)", (consumer, topic, acked, lost + missing)
             )
-    for row in _rows(old, "failure", report):
+    for row in _rows(old, "failure", report, *_FAILURE):
         new.execute(f"INSERT OR IGNORE INTO failure VALUES ({', '.join('?' * len(row))})", row)
     new.execute("COMMIT")
 
@@ -128,8 +130,8 @@ def _inherit(
     old: sqlite3.Connection, new: sqlite3.Connection, ends: dict[int, int], report: SalvageReport
 ) -> None:
     """What positions of the damaged journal's epoch, and of those before it, mean in the new one."""
-    lineage = _rows(old, "lineage", report)
-    names = [value for name, value in _rows(old, "meta", report) if name == "epoch"]
+    lineage = _rows(old, "lineage", report, str, int, int)
+    names = [value for name, value in _rows(old, "meta", report, str, str) if name == "epoch"]
     names += [epoch for epoch, topic, _ in lineage if topic == 0]
     if not names:
         report.unreadable.append("the epoch's name (every group goes on where the journal says it stands)")
@@ -155,7 +157,7 @@ def _messages(
     total = copied = 0
     for rowid, key, ts, crc, frame in _scan(old, base + trimmed, base + (1 << SEQ_BITS)):
         seq = rowid - base
-        if not isinstance(frame, bytes) or zlib.crc32(frame) != crc:
+        if not isinstance(frame, bytes) or not isinstance(ts, int) or zlib.crc32(frame) != crc:
             continue
         try:
             new.execute(
@@ -197,12 +199,17 @@ def _scan(db: sqlite3.Connection, after: int, end: int) -> Iterator[tuple[Any, .
             return
 
 
-def _rows(db: sqlite3.Connection, table: str, report: SalvageReport) -> list[tuple[Any, ...]]:
-    """All rows of a small table that can be read."""
+def _rows(
+    db: sqlite3.Connection, table: str, report: SalvageReport, *types: type | UnionType
+) -> list[tuple[Any, ...]]:
+    """All rows of a small table that can be read and hold values of these types."""
     rows: list[tuple[Any, ...]] = []
     try:
         for row in db.execute(f"SELECT * FROM {table}"):
-            rows.append(row)  # noqa: PERF402 - what was read before an error counts
+            if len(row) == len(types) and all(map(isinstance, row, types)):
+                rows.append(row)
+            else:
+                report.unreadable.append(f"{table} (a row that makes no sense)")
     except _UNREADABLE as error:
         report.unreadable.append(f"{table} ({error})")
     return rows

@@ -15,6 +15,7 @@ from deltastream.bus._journal import Batch
 from deltastream.bus._salvage import SalvageReport
 from deltastream.bus._topics import Topic
 from deltastream.bus._writer import Request
+from deltastream.errors import BusClosed
 from deltastream.messages import Position
 
 __all__ = ["subscribe"]
@@ -43,11 +44,18 @@ async def subscribe(
     while True:
         await core.ready()
         beyond = _beyond(core, positions or {})
-        if beyond is None:
-            break
-        await _renew(core, name, beyond)
-    joining = _Joining(core, patterns, name, positions)
-    await core.writer.submit(Request(join=joining.join, operation=joining.store, done=joining.done))
+        try:
+            if beyond is None:
+                joining = _Joining(core, patterns, name, positions)
+                await core.writer.submit(
+                    Request(join=joining.join, operation=joining.store, done=joining.done)
+                )
+                break
+            await _renew(core, name, beyond)
+        except BusClosed:
+            if core.closed:
+                raise
+            # the journal was replaced first, as by another group's new epoch
     member = Member(patterns)
     group = core.groups.by_name[name]
     group.join(member)
