@@ -38,9 +38,10 @@ _log = structlog.get_logger("deltastream.bus")
 
 def is_damage(error: BaseException) -> bool:
     """Whether an SQLite error says that the file itself is broken."""
-    return isinstance(error, sqlite3.DatabaseError) and (
-        getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
-    )
+    if not isinstance(error, sqlite3.DatabaseError):
+        return False
+    not_text = str(error).startswith("Could not decode to UTF-8")  # the module's own, without a code
+    return not_text or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
 class Request:

@@ -60,7 +60,7 @@ async def use(path, seams):
                         await consumer.ack(await consumer.batch())
 
 
-@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 1000), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 1000), marks=pytest.mark.slow)], ids=len)
 async def test_it_opens_whatever_the_bytes_are(tmp_path, virtual, autojump_clock, intact, seeds):
     """Damage found only by reading ends the service, and the next one mends it, as under a supervisor.
 
