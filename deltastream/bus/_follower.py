@@ -52,6 +52,7 @@ class EmbeddedFollower:
                 self._place(topic, known)
             else:
                 self._begin(topic, topic.last if live else 0)
+        self._miss_topics(after)
         core.topics.watchers[self._appear] = None
         core.followers[self._wakeup] = None
 
@@ -79,6 +80,13 @@ class EmbeddedFollower:
             self._gaps.append(Gap(topic.name, known.epoch, seq + 1, known.seq, "epoch_changed"))
         self._begin(topic, seq)
 
+    def _miss_topics(self, stood: Mapping[str, Position]) -> None:
+        """Declare void what was seen of topics that the present epoch does not have, or not yet."""
+        for name, known in stood.items():
+            wanted = any(matches(pattern, name) for pattern in self._patterns)
+            if wanted and name not in self._topics and known.epoch != self._epoch:
+                self._gaps.append(Gap(name, known.epoch, 1, known.seq, "epoch_changed"))
+
     def _replaced(self) -> bool:
         return self._topics is not self._core.topics.by_name
 
@@ -93,6 +101,7 @@ class EmbeddedFollower:
                 self._place(topic, stood[topic.name])
             else:
                 self._begin(topic, 0)
+        self._miss_topics(stood)
 
     async def batch(self, max_messages: int = 256) -> list[Record | Gap]:
         """See `protocol.Follower.batch`."""

@@ -100,6 +100,23 @@ class TestOlderJournal:
                 assert new.epoch != epoch
                 assert what(await delivered(bus, "g", known, 1)) == [(1, 2)]
 
+    async def test_a_topic_that_the_backup_does_not_have_is_declared_void(self, log, clock, tick):
+        await fill(log, tick, 1)
+        backup(log)
+        async with log.open() as bus:
+            seen = await bus.append("new", tick(2))
+        put_back(log)
+        with capture_logs():
+            async with log.open() as bus, bus.follow(["new*"], after={"new": seen}) as follower:
+                with trio.fail_after(5):
+                    assert await follower.batch() == [Gap("new", seen.epoch, 1, 1, "epoch_changed")]
+                again = await bus.append("new", tick(3))
+                [record] = await follower.batch()
+                assert (record.position, again.seq) == (again, 1)
+                async with bus.follow(["other"], after={"new": seen}) as other:
+                    with trio.move_on_after(0.05):
+                        raise AssertionError(await other.batch())
+
     async def test_noticed_by_several_at_once(self, log, clock, tick):
         seen = await fill(log, tick, 1, 2)
         beyond = {"a": Position(seen.epoch, 5)}
