@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
 
 import msgspec
 import trio
@@ -13,6 +13,8 @@ from deltastream.messages import MarketStatus
 from deltastream.seams import Clock
 
 __all__ = ["SilenceWatch"]
+
+_SILENT: Final = "feed_silent"
 
 
 class _Product:
@@ -37,6 +39,20 @@ class SilenceWatch:
         self._limit = silent_after_s
         self._clock = clock
         self._products: dict[str, _Product] = {}
+
+    def recall(self, statuses: Iterable[MarketStatus]) -> None:
+        """Take over what was last published, oldest first, by a feed that has ended.
+
+        So a product that was stale or open then does not stay so when its feed begins anew and is,
+        or was until then, silent. Silence counts from now.
+        """
+        for status in statuses:
+            known = self._products.setdefault(status.product, _Product())
+            known.heard_at = trio.current_time()
+            known.heard_ts = self._clock.now_ns()
+            known.stale = status.reason == _SILENT
+            if not known.stale:
+                known.said = status
 
     def heard(self, message: MarketMessage) -> MarketStatus | None:
         """Note a message; returns the status to publish before it where it ends a silence."""
@@ -67,7 +83,7 @@ class SilenceWatch:
             in_session = known.said is None or known.said.status in {"open", "degraded"}
             if in_session and not known.stale and trio.current_time() - known.heard_at > self._limit:
                 known.stale = True
-                yield self._status(product, "stale", "feed_silent", known.heard_ts)
+                yield self._status(product, "stale", _SILENT, known.heard_ts)
 
     def _status(
         self, product: str, status: Literal["open", "stale"], reason: str, since: int

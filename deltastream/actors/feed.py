@@ -9,8 +9,9 @@ import trio
 
 from deltastream.actors._entries import entry_of
 from deltastream.actors._silence import SilenceWatch
-from deltastream.bus import Bus, Entry
+from deltastream.bus import Bus, Entry, matches
 from deltastream.feeds.protocol import Provider, Refusal
+from deltastream.messages import MarketStatus
 from deltastream.seams import Seams
 from supervisors import Context
 
@@ -18,6 +19,9 @@ __all__ = ["Feed"]
 
 BATCH: Final = 64
 WATCH_S: Final = 1.0
+STATUS: Final = "market.status.*"
+RECALLED: Final = 16
+"""Statuses of a product among which its source's own last word is looked for."""
 
 log = structlog.get_logger("deltastream.feed")
 
@@ -65,6 +69,7 @@ class Feed:
     ) -> None:
         async with self._provider.stream() as items:
             task_status.started()
+            await self._recall(silence)
             async for item in items:
                 if isinstance(item, Refusal):
                     self._refuse(item)
@@ -78,6 +83,15 @@ class Feed:
                 if resumed is not None:
                     await give.send(entry_of(resumed))
                 await give.send(entry)
+
+    async def _recall(self, silence: SilenceWatch) -> None:
+        """Begin with the statuses that stand; of a source whose silence means nothing there are none."""
+        if self._provider.silent_after_s is None:
+            return
+        for topic in (await self._bus.statistics()).topics:
+            if matches(STATUS, topic.topic):
+                last = [record.message for record in await self._bus.last(topic.topic, limit=RECALLED)]
+                silence.recall(status for status in last if isinstance(status, MarketStatus))
 
     async def _watch(self, silence: SilenceWatch, give: trio.MemorySendChannel[Entry]) -> None:
         while True:

@@ -148,6 +148,45 @@ async def test_silence_of_an_open_market_is_stale_and_the_next_message_ends_it(
     assert stale.ts_event - stale.since >= 10 * 10**9
 
 
+async def test_a_feed_that_begins_silent_does_not_leave_its_market_open(
+    bus, seams, run_actors, make_tick, autojump_clock
+):
+    """The one before it ended before the silence was long enough to tell."""
+    feed = Feed(bus, Script(status("open"), make_tick(1), 5, silent_after_s=10), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    feed = Feed(bus, Script(60, silent_after_s=10), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    assert await statuses(bus) == [("open", "session"), ("stale", "feed_silent")]
+
+
+async def test_a_feed_that_begins_anew_ends_the_silence_of_the_one_before(
+    bus, seams, run_actors, make_tick, autojump_clock
+):
+    feed = Feed(bus, Script(status("degraded"), make_tick(1), 60, silent_after_s=10), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    feed = Feed(bus, Script(make_tick(2), silent_after_s=10), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+        await feed.exhausted.wait()
+    assert await statuses(bus) == [
+        ("degraded", "session"),
+        ("stale", "feed_silent"),
+        ("degraded", "feed_resumed"),
+    ]
+
+
+async def test_a_market_that_was_closed_stays_so_through_a_new_beginning(
+    bus, seams, run_actors, make_tick, autojump_clock
+):
+    for steps in ((status("closed"),), (600,)):
+        feed = Feed(bus, Script(*steps, silent_after_s=10), seams)
+        async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+            await feed.exhausted.wait()
+    assert await statuses(bus) == [("closed", "session")]
+
+
 async def test_silence_of_a_closed_market_is_nothing(bus, seams, run_actors, make_tick, autojump_clock):
     feed = Feed(bus, Script(make_tick(1), status("closed"), 600, silent_after_s=10), seams)
     async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
