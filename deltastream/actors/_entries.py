@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from deltastream.bus import Entry
 from deltastream.errors import MessageDecodeError
 from deltastream.market import is_product_symbol
 from deltastream.messages import (
+    ChainHead,
     EnrichedChain,
     MarketStatus,
     OptionChain,
@@ -39,7 +41,8 @@ def entry_of(message: Published, key: str | None = None) -> Entry:
 
     Raises:
         ValueError: its product is not a symbol, its columns are not of its kind's shape, a field is
-            not of its type, or the key is longer than 512 bytes, not Unicode, or with a NUL.
+            not of its type, its expiry is no date, or the key is longer than 512 bytes, not Unicode,
+            or with a NUL.
         TypeError, OverflowError: not a message for the bus, or a field holds what cannot be encoded.
     """
     prefix = _PREFIX.get(type(message))
@@ -53,6 +56,8 @@ def entry_of(message: Published, key: str | None = None) -> Entry:
         decode(encode(message))
     except MessageDecodeError as error:
         raise ValueError(str(error)) from error
+    if isinstance(message, ChainHead) and date.fromisoformat(message.expiry).isoformat() != message.expiry:
+        raise ValueError(f"expiry {message.expiry!r} is not YYYY-MM-DD")
     return Entry(f"{prefix}.{message.product}", message, key)
 
 

@@ -116,7 +116,15 @@ async def test_a_key_that_the_bus_refuses_does_not_take_its_neighbours_with_it(
 
 @pytest.mark.parametrize(
     "fields",
-    [{"columns": None}, {"columns": [[1.0]]}, {"ts_event": 1.5}, {"spot": "26000"}, {"flags": "stale"}],
+    [
+        {"columns": None},
+        {"columns": [[1.0]]},
+        {"ts_event": 1.5},
+        {"spot": "26000"},
+        {"flags": "stale"},
+        {"expiry": "tomorrow"},
+        {"expiry": "20261124"},
+    ],
 )
 async def test_what_readers_of_the_journal_could_not_read_is_refused(
     bus, seams, run_actors, make_tick, make_chain, autojump_clock, fields
