@@ -92,7 +92,7 @@ class Analytics:
 
 
 class _Latest:
-    """The newest chain of each (root, expiry) by its own time, without those that have expired."""
+    """The newest chain of each (root, expiry) by its own time, without those that expired before the last."""
 
     def __init__(self) -> None:
         self._by_product: dict[str, dict[tuple[str, str], EnrichedChain]] = {}
@@ -102,8 +102,9 @@ class _Latest:
         known = series.get((chain.root, chain.expiry))
         if known is None or known.ts_event <= chain.ts_event:
             series[chain.root, chain.expiry] = chain
-        for key in [key for key, other in series.items() if other.expiry_ts <= chain.ts_event]:
-            del series[key]
+        for key, other in list(series.items()):
+            if other.expiry_ts <= chain.ts_event and other is not chain:  # the newest tells the time
+                del series[key]
 
     def of(self, product: str) -> list[EnrichedChain]:
         return list(self._by_product[product].values())

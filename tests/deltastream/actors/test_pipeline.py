@@ -323,6 +323,24 @@ async def test_surfaces_gather_the_expiries_and_come_once_per_interval(
         assert await store.surface("NIFTY") == record.message
 
 
+async def test_the_surface_after_an_expiry_is_not_older_than_the_one_before(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    """The chain that came last tells the time, even if it gives no slice itself."""
+    async with run_actors(
+        storage=Storage(bus, store).run,
+        analytics=Analytics(bus, store, seams).run,
+        enricher=Enricher(bus, store, SETTINGS, seams).run,
+    ):
+        await bus.append_batch([entry(make_chain(1)), entry(make_chain(1, expiry="2026-12-29", days=39))])
+        await settle(bus)
+        await bus.append_batch([entry(make_chain(2)), entry(make_chain(3, days=0))])
+        await settle(bus)
+        surface = await store.surface("NIFTY")
+    assert [smile.expiry for smile in surface.slices] == ["2026-12-29"]
+    assert surface.ts_event == make_chain(3).ts_event
+
+
 async def test_a_restarted_analytics_actor_knows_the_other_expiries(
     bus, store, seams, run_actors, settle, make_chain, autojump_clock
 ):
