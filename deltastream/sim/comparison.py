@@ -181,7 +181,7 @@ class _Product:
             self._compare_latest(f"chain of {root} {expiry} at {at}", chain, newest)
             if newest is not None and held[-1].note.expiry_ts > now:
                 alive[root, expiry] = newest.digest
-            if at is None and chain is not None and chain.strikes.size:
+            if at is None and chain is not None and chain.strikes.size and self._alone(root, expiry):
                 await self._quote(chain)
         chains = await self._store.latest_chains(self._product, at=at)
         found = {(chain.root, chain.expiry): _body(chain) for chain in chains}
@@ -189,6 +189,15 @@ class _Product:
             self._complain(
                 "latest", f"chains of {self._product} at {at}: {sorted(found)}, expected {sorted(alive)}"
             )
+
+    def _alone(self, root: str, expiry: str) -> bool:
+        """Whether no other product has contracts of that name."""
+        others = (product for product in self._model.products if product != self._product)
+        return not any(
+            isinstance(seen.note, EnrichedNote) and seen.note.series == (root, expiry)
+            for product in others
+            for seen in self._model.effects(product, "enriched.chain.")
+        )
 
     async def _quote(self, chain: EnrichedChain) -> None:
         middle = chain.strikes.size // 2
@@ -259,9 +268,7 @@ class _Product:
             self._complain("store_order", f"{where}: not in order of (ts_event, seq)")
         return [seen for _, seen in held]
 
-    def _tell(
-        self, where: str, what: str, keys: Counter[Key], expected: Sequence[tuple[Key, Seen]]
-    ) -> None:
+    def _tell(self, where: str, what: str, keys: Counter[Key], expected: Sequence[tuple[Key, Seen]]) -> None:
         if not keys:
             return
         code = f"store_{what}" if what in ("missing", "extra") else what

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -139,19 +139,21 @@ class Derivations:
         sources = {seen.number: seen for seen in market}
         for seen in enriched:
             number = seen.note.source if isinstance(seen.note, EnrichedNote) else None
-            if number is None or seen.void:
+            if number is None or (seen.void and seen.number not in enriched.gone):
                 continue
             results[number] = results.get(number, 0) + 1
             if number < latest and sources[number].sound:
                 self._complain("derived_out_of_order", f"{enriched.topic} {seen.seq} comes late")
             latest = max(latest, number)
+        # A backup from before an epoch brings messages back under names that their results do not know.
+        again = {sources[number].digest for number in results if sources[number].void}
         for number, source in sources.items():
             count = results.get(number, 0)
             given_up = "enricher" in source.dead
             where = f"{market.topic} {source.seq}"
             if count > 1:
                 self._complain("derived_twice", f"{where} has {count} results")
-            if source.void or (enriched.missing and not count):
+            if source.void or (not count and (enriched.missing or source.digest in again)):
                 continue
             if count + given_up == 0:
                 self._complain("derived_missing", f"{where} has no result and is no dead letter")
@@ -184,8 +186,14 @@ class Derivations:
             else:
                 at = place
         last = moments[-1] if moments else None
-        if last is not None and last[1] and (not surfaces or last != (surfaces[-1].ts_event, surfaces[-1].note.slices)):
-            self._complain("surface_behind", f"analytics.surface.{product}: the last is not of the last chains")
+        if (
+            last is not None
+            and last[1]
+            and (not surfaces or last != (surfaces[-1].ts_event, surfaces[-1].note.slices))
+        ):
+            self._complain(
+                "surface_behind", f"analytics.surface.{product}: the last is not of the last chains"
+            )
 
 
 def _moments(chains: list[Seen]) -> list[tuple[int, tuple[bytes, ...]]]:
@@ -207,7 +215,7 @@ def _moments(chains: list[Seen]) -> list[tuple[int, tuple[bytes, ...]]]:
 def _inherits(market: OptionChain, chain: EnrichedChain) -> bool:
     """Whether the head and the market's columns are the source's; references may have been added."""
     names = ("product", "root", "expiry", "expiry_ts", "ts_event", "spot", "future", "oi_as_of")
-    if any(getattr(market, name) != getattr(chain, name) for name in names):
+    if not all(_same(getattr(market, name), getattr(chain, name)) for name in names):
         return False
     columns = chain.columns[:CHAIN_ROWS]
     if market.columns.tobytes() == columns.tobytes():
@@ -217,6 +225,11 @@ def _inherits(market: OptionChain, chain: EnrichedChain) -> bool:
     added = {ROW[f"{side}_{before}"] for side in ("call", "put") for _, before in _REFERENCES}
     kept = [row for row in range(CHAIN_ROWS) if row not in added]
     return market.columns[kept].tobytes() == columns[kept].tobytes()
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, NaN to itself, too."""
+    return bool(one == other) or (one != one and other != other)
 
 
 def _filled(market: OptionChain, reference: EnrichedChain, lacking: list[tuple[int, int]]) -> OptionChain:

@@ -86,7 +86,9 @@ class Freshness:
                 continue
             in_session = known.said is None or known.said in _IN_SESSION
             if in_session and known.status in _IN_SESSION and now - heard > self._limit + SLACK_S:
-                self._complain("stale_as_live", f"{product} is {known.status}, silent for {now - heard:.3f} s")
+                self._complain(
+                    "stale_as_live", f"{product} is {known.status}, silent for {now - heard:.3f} s"
+                )
             spoke_since = known.heard_at > known.since + SLACK_S
             if known.status == "stale" and spoke_since and now - known.heard_at < self._limit:
                 self._complain("live_as_stale", f"{product} is stale, heard {now - known.heard_at:.3f} s ago")

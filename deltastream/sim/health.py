@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
 
@@ -82,7 +82,8 @@ class Health:
         for actor in walk(tree):
             if actor.state not in _WELL:
                 self._complain(
-                    "not_recovered", f"{actor.path} is {actor.state.value}: {actor.reason or actor.last_error}"
+                    "not_recovered",
+                    f"{actor.path} is {actor.state.value}, {actor.reason or actor.last_error}",
                 )
         if bus.state != "running":
             self._complain("not_recovered", f"the bus is {bus.state}: {bus.reason}")
@@ -116,13 +117,14 @@ class Intake:
     """Between the provider and the journal only so many messages may wait: the source is held back.
 
     Args:
-        complain: told where it is not.
+        done: how many messages the present host's feed has had accepted, or refused.
+        complain: told where more wait.
     """
 
-    def __init__(self, complain: Complain) -> None:
+    def __init__(self, done: Callable[[], int], complain: Complain) -> None:
+        self._done = done
         self._complain = complain
         self._given = 0
-        self._told = False
 
     def wrap(self, provider: Provider) -> Provider:
         """The provider, its messages counted."""
@@ -130,18 +132,17 @@ class Intake:
 
     def begin(self) -> None:
         """A feed has opened the source anew; what it had in its hands before is forgotten."""
-        self._given = 0
+        self._given = self._done()
 
     def give(self) -> None:
         """The feed has asked for one more message and got it."""
         self._given += 1
-        if self._given > _INTAKE and not self._told:
-            self._told = True
-            self._complain("queue_bound", f"{self._given} messages wait between provider and journal")
 
-    def take(self, count: int = 1) -> None:
-        """So many were accepted, or refused."""
-        self._given = max(self._given - count, 0)
+    def check(self) -> None:
+        """At any instant of a feed that runs."""
+        waiting = self._given - self._done()
+        if waiting > _INTAKE:
+            self._complain("queue_bound", f"{waiting} messages wait between provider and journal")
 
 
 class _Metered:

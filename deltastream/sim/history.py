@@ -82,6 +82,7 @@ class Line:
         live: messages that stand in the log, by seq; `void` those that do not any more.
         last: the last seq seen or declared missing.
         missing: how many messages `Gap`s have declared missing.
+        gone: numbers of messages found to be lost from the log, that are not void by a new epoch.
     """
 
     def __init__(self, topic: str) -> None:
@@ -92,6 +93,7 @@ class Line:
         self.void: dict[tuple[int, int], Seen] = {}
         self.last = 0
         self.missing = 0
+        self.gone: set[int] = set()
         self.count = 0
 
     def __iter__(self) -> Iterator[Seen]:
@@ -123,15 +125,17 @@ class Line:
             self.epochs.append(None)
         self.cuts[-1] = min(self.cuts[-1], seq)
         for gone in [each for each in self.live if each > seq]:
-            self.drop(gone)
+            self._void(gone, len(self.cuts) - 1)
         self.last = seq
 
-    def drop(self, seq: int) -> None:
-        """This message does not stand in the log any more."""
-        seen = self.live.pop(seq)
+    def lose(self, seq: int) -> None:
+        """This message does not stand in the log any more, although its epoch holds."""
+        self.gone.add(self.live[seq].number)
+        self._void(seq, len(self.cuts))
+
+    def _void(self, seq: int, epoch: int) -> None:
+        seen = self.void[epoch, seq] = self.live.pop(seq)
         seen.void = True
-        epoch = max(len(self.cuts) - 1, 0) if self.epochs[-1] is None else len(self.cuts)
-        self.void[epoch, seq] = seen
 
 
 class History:

@@ -16,8 +16,9 @@ from deltastream.sim.freshness import Freshness
 from deltastream.sim.health import LAG_S, Health, Intake
 from deltastream.sim.leaks import Leaks
 from deltastream.sim.log_check import check_log
+from deltastream.sim.machine import process
 from deltastream.sim.model import Model
-from deltastream.sim.readers import Readers
+from deltastream.sim.readers import Obeyed, Readers
 from deltastream.sim.restarts import Restarts
 from supervisors import Event
 
@@ -35,9 +36,13 @@ _LETTERS: Final = 1_000_000
 _FEED: Final = "host/pipeline/feed"
 
 
-def watch(world: World) -> Invariants:
-    """Have all invariants checked on a world; to be called when all faults have taken hold of it."""
-    return Invariants(world)
+def watch(world: World, obeys: Obeyed | None = None) -> Invariants:
+    """Have all invariants checked on a world; to be called when all faults have taken hold of it.
+
+    Args:
+        obeys: the faults of readers, which only readers can carry out.
+    """
+    return Invariants(world, obeys)
 
 
 class Invariants:
@@ -52,7 +57,7 @@ class Invariants:
         model, readers: see there.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, obeys: Obeyed | None = None) -> None:
         self._world = world
         self._excuses = Excuses()
         complain = world.violate
@@ -61,10 +66,10 @@ class Invariants:
         self._share = 1.0 if thorough else _SHARE
         every = 1 if thorough else _EVERY
         self.model = Model(settings, complain, self._excuses.explains, every=every)
-        self.readers = Readers(world, complain)
+        self.readers = Readers(world, complain, obeys)
         self._accepted = Acceptance(self.model.history, complain)
         self._health = Health(self._excuses, complain)
-        self._intake = Intake(complain)
+        self._intake = Intake(self._done_by_feed, complain)
         self._freshness = Freshness(_silence(world), self._excuses, complain)
         self._restarts: Restarts | None = None
         self._events: list[Event] = []
@@ -95,7 +100,6 @@ class Invariants:
             self._freshness.publish(self._world.now(), item.message)
 
     def _accept(self, entry: Accepted) -> None:
-        self._intake.take()
         self._accepted.accept(entry.topic, entry.position, entry.message)
         self._freshness.hear(self._world.now(), entry.message)
 
@@ -138,12 +142,18 @@ class Invariants:
         if ends is not None:
             self.readers.look(now, ends, LAG_S + 2 + self._world.scenario.read_interval_s)
         feed = tree.find(_FEED)
+        self._intake.check()
         running = feed.state.value in ("running", "degraded") and not self._world.closing
         self._freshness.look(now, feed.started_at if running else None)
         if not self._excuses.ever("late_clock", "new_epoch"):
             for product in self._world.scenario.products:
                 if self._freshness.is_stale(product, now) and self._excuses.settled(now, LAG_S + 2.0):
                     self.readers.know_stale(product, now, LAG_S + 2 + self._world.scenario.read_interval_s)
+
+    def _done_by_feed(self) -> int:
+        """What has become of messages that the feed was given: of the process asking, or the living one."""
+        host = process.get() or self._world.host
+        return 0 if host is None else host.feed.accepted + host.feed.refused.get("not_acceptable", 0)
 
     # At the end
 

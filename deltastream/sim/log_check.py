@@ -38,9 +38,7 @@ async def check_log(
                 await _check_page(bus, line, after, min(after + _PAGE, topic.last_seq), complain, lost)
 
 
-async def _check_page(
-    bus: Bus, line: Line, after: int, through: int, complain: Complain, lost: bool
-) -> None:
+async def _check_page(bus: Bus, line: Line, after: int, through: int, complain: Complain, lost: bool) -> None:
     found = set()
     at = after
     while at < through:
@@ -65,4 +63,4 @@ async def _check_page(
             continue
         if not lost:
             complain("log_lost", f"{line.topic} {seq} does not stand in the log any more")
-        line.drop(seq)
+        line.lose(seq)

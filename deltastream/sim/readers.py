@@ -8,8 +8,9 @@ made void what it had seen, it forgets that topic and reads it anew, as a gatewa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -33,6 +34,14 @@ Key = tuple[str, str, str]
 """Topic, root and expiry; the latter are empty but for chains."""
 
 
+class Obeyed(Protocol):
+    """What makes readers misbehave; see `ReaderFaults`."""
+
+    async def stall(self, reader: int) -> None: ...
+
+    def leaves(self, reader: int) -> float | None: ...
+
+
 class Reader:
     """One follower.
 
@@ -43,6 +52,7 @@ class Reader:
         latest: state: by key, the message with the greatest (ts_event, seq).
         seen: how many messages.
         gaps: what it was told that it will not see.
+        absent_until: when it was there again after it last stalled or was away; infinite while it is not.
 
     Args:
         complain: told where its topics are not contiguous.
@@ -62,38 +72,29 @@ class Reader:
         self._interval_s = interval_s
         self._next: dict[str, int] = {}
         self._voided: list[str] = []
-        self._stalled_until = -math.inf
-        self._away_until = -math.inf
+        self.absent_until = -math.inf
+        self._away_until: float | None = None
+        self._obeys: Obeyed | None = None
         self._presence = trio.CancelScope()
 
-    def stall(self, seconds: float) -> None:
-        """Take nothing for so long, though the bus goes on."""
-        self._stalled_until = trio.current_time() + seconds
-
-    def leave(self, seconds: float) -> None:
-        """Go away, and come back later with the positions held now."""
-        self._away_until = trio.current_time() + seconds
-        self._presence.cancel("the reader leaves")
-
-    @property
-    def attentive_since(self) -> float:
-        """When it was last away or stalled."""
-        return max(self._stalled_until, self._away_until)
-
-    async def run(self, attend: Callable[[Callable[[SimHost], object]], object]) -> None:
+    async def run(self, world: World, obeys: Obeyed | None) -> None:
         """Follow each incarnation for as long as it lives, until cancelled."""
+        self._obeys = obeys
         while True:
+            self._away_until = None
             with trio.CancelScope() as self._presence:
-                await attend(self._follow)  # type: ignore[misc]
-            await trio.sleep_until(max(self._away_until, trio.current_time()))
+                await world.attend(self._follow)
+            if self._away_until is not None:
+                await trio.sleep_until(self._away_until)
+                self.absent_until = trio.current_time()
 
     async def _follow(self, host: SimHost) -> None:
         while host.alive:
             try:
                 async with host.bus.follow(self.patterns, after=self.positions) as follower:
                     while not self._voided:
-                        if self._stalled_until > trio.current_time():
-                            await trio.sleep_until(self._stalled_until)
+                        if self._obeys is not None:
+                            await self._obey(self._obeys)
                         items = await follower.batch(_BATCH)
                         if not host.alive:
                             return
@@ -103,6 +104,17 @@ class Reader:
             except BusClosed:
                 return
             self._forget()
+
+    async def _obey(self, obeys: Obeyed) -> None:
+        """Stall, or leave, where that is planned. Leaving is being cancelled: it begins at once."""
+        self._away_until = obeys.leaves(self.number)
+        if self._away_until is not None:
+            self.absent_until = math.inf
+            self._presence.cancel("the reader leaves")
+        began = trio.current_time()
+        absent, self.absent_until = self.absent_until, math.inf
+        await obeys.stall(self.number)
+        self.absent_until = absent if trio.current_time() == began else trio.current_time()
 
     def take(self, items: Sequence[Record | Gap]) -> None:
         """A batch has come."""
@@ -156,9 +168,10 @@ class Readers:
     Args:
         world: whose scenario tells how many, and of which products.
         complain: told of what they find.
+        obeys: the faults of readers.
     """
 
-    def __init__(self, world: World, complain: Complain) -> None:
+    def __init__(self, world: World, complain: Complain, obeys: Obeyed | None = None) -> None:
         scenario = world.scenario
         self._complain = complain
         self.readers = [
@@ -166,12 +179,12 @@ class Readers:
             for number in range(scenario.readers)
         ]
         for reader in self.readers:
-            world.tasks.append(lambda reader=reader: reader.run(world.attend))
+            world.tasks.append(partial(reader.run, world, obeys))
 
     def look(self, now: float, ends: dict[str, tuple[str, int]], patience_s: float) -> None:
         """Nothing was wrong for a while: who has been there has seen what was published by then."""
         for reader in self.readers:
-            if now - reader.attentive_since < patience_s:
+            if now - reader.absent_until < patience_s:
                 continue
             for topic, (epoch, seq) in ends.items():
                 position = reader.positions.get(topic, Position(epoch, 0))
@@ -183,10 +196,10 @@ class Readers:
     def know_stale(self, product: str, now: float, patience_s: float) -> None:
         """The product has been told to be stale for a while: whoever has been there knows it."""
         for reader in self.readers:
-            status = reader.latest.get((f"market.status.{product}", "", ""))
-            if now - reader.attentive_since >= patience_s and isinstance(status, MarketStatus):
-                if status.status != "stale":
-                    self._complain("reader_not_stale", f"reader {reader.number}: {product} is {status.status}")
+            known = reader.latest.get((f"market.status.{product}", "", ""))
+            status = known.status if isinstance(known, MarketStatus) else None
+            if now - reader.absent_until >= patience_s and status not in (None, "stale"):
+                self._complain("reader_not_stale", f"reader {reader.number}: {product} is {status}")
 
     async def compare(self, store: Repository, history: History) -> None:
         """All has settled: each reader's state is the store's, for what it follows.
@@ -206,7 +219,7 @@ class Readers:
                     ts = getattr(message, "ts_event", None)
                     self._complain("reader_differs", f"reader {reader.number}: {key} stands at {ts}")
             for topic, line in history.lines.items():
-                if _follows(reader, topic) and topic.startswith(_TOPICS) and line.end is not None and line.live:
+                if line.live and _follows(reader, topic):
                     self._compare_end(reader, topic, line.last)
 
     def _compare_end(self, reader: Reader, topic: str, last: int) -> None:

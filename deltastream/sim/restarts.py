@@ -135,7 +135,7 @@ class Restarts:
         if count > parent.max_restarts:
             self._complain(
                 "intensity_exceeded",
-                f"{parent.path} goes on after {count} failures within {parent.period:g} s, the last of {name}",
+                f"{parent.path} restarts {name} after {count} failures within {parent.period:g} s",
             )
         if parent.gave_up is not None:
             self._complain("intensity_exceeded", f"{parent.path} restarts {name} after it gave up")
