@@ -118,35 +118,42 @@ class Derivations:
         kept = self._previous.get((market.product, market.root, market.expiry), [])
         return [chain for day, chain in kept if day < _day(market)]
 
-    def complete(self) -> None:
+    def complete(self, lost: bool = False) -> None:
         """Nothing more will come: one result for each source, in their order, and no result without one.
 
         A source given up by the enricher has none; one that became void may have one or not.
+
+        Args:
+            lost: a fault accounts for results that were lost when their sources were not.
         """
         for (topic, epoch, seq), (_, chain) in self._early.items():
             if not self._may_be_lost(f"enriched.chain.{chain.product}"):
                 self._complain("derived_wrong_source", f"{topic} {epoch}/{seq} was never seen")
         for line in self._history.matching("market.chain."):
-            self._complete(line, self._history.line(f"enriched.chain.{line.topic.rsplit('.', 1)[1]}"))
+            self._complete(line, self._history.line(f"enriched.chain.{line.topic.rsplit('.', 1)[1]}"), lost)
 
     def _may_be_lost(self, topic: str) -> bool:
         line = self._history.lines.get(topic)
         return line is not None and bool(line.void or line.missing)
 
-    def _complete(self, market: Line, enriched: Line) -> None:
+    def _complete(self, market: Line, enriched: Line, lost: bool) -> None:
         results: dict[int, int] = {}
+        had: set[int] = set()
         latest = -1
         sources = {seen.number: seen for seen in market}
         for seen in enriched:
             number = seen.note.source if isinstance(seen.note, EnrichedNote) else None
-            if number is None or (seen.void and seen.number not in enriched.gone):
+            if number is None:
+                continue
+            if seen.void and seen.number not in enriched.gone:
+                had.add(number)
                 continue
             results[number] = results.get(number, 0) + 1
             if number < latest and sources[number].sound:
                 self._complain("derived_out_of_order", f"{enriched.topic} {seen.seq} comes late")
             latest = max(latest, number)
         # A backup from before an epoch brings messages back under names that their results do not know.
-        again = {sources[number].digest for number in results if sources[number].void}
+        again = {sources[number].digest for number in (*results, *had) if sources[number].void}
         for number, source in sources.items():
             count = results.get(number, 0)
             given_up = "enricher" in source.dead
@@ -154,6 +161,8 @@ class Derivations:
             if count > 1:
                 self._complain("derived_twice", f"{where} has {count} results")
             if source.void or (not count and (enriched.missing or source.digest in again)):
+                continue
+            if lost and number in had:
                 continue
             if count + given_up == 0:
                 self._complain("derived_missing", f"{where} has no result and is no dead letter")

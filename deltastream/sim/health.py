@@ -22,6 +22,7 @@ Chains are gathered for half a second, a commit takes milliseconds; a look is ta
 """
 
 _ROOM_S: Final = 2
+_START_S: Final = 2
 _EVENTS: Final = 1024
 _INTAKE: Final = 2 * 64 + 2
 """Between provider and journal: a channel of 64 messages, a batch of 64, one in each hand."""
@@ -47,6 +48,7 @@ class Health:
     def __init__(self, excuses: Excuses, complain: Complain) -> None:
         self._excuses = excuses
         self._complain = complain
+        self._absent = 0.0
         self._ends: deque[tuple[float, dict[str, tuple[str, int]]]] = deque()
 
     def bounds(
@@ -73,6 +75,7 @@ class Health:
             Where the topics ended some seconds ago, by epoch and seq: what everybody must have by
             now; None where that cannot be demanded.
         """
+        self._absent = 0.0
         ends = {topic.topic: (topic.epoch, topic.last_seq) for topic in bus.topics}
         self._ends.append((now, ends))
         while self._ends[0][0] < now - LAG_S - _ROOM_S:
@@ -99,10 +102,11 @@ class Health:
         return before
 
     def absent(self, now: float) -> None:
-        """There is no host."""
+        """There is no host: at most as long as it takes to start one where no fault accounts for it."""
         self._ends.clear()
-        if self._excuses.calm(now, now):
-            self._complain("not_recovered", "no host is up")
+        self._absent = self._absent or now
+        if now - self._absent > _START_S and self._excuses.calm(now, now):
+            self._complain("not_recovered", f"no host is up since {self._absent:g} s")
 
 
 def walk(node: ChildStatistics) -> Iterator[ChildStatistics]:

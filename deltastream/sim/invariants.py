@@ -173,7 +173,7 @@ class Invariants:
                 self.model.suppose(topic, message)
             else:
                 world.violate("lost_accepted", f"{topic} {position.epoch}/{position.seq} is not in the log")
-        self.model.derivations.complete()
+        self.model.derivations.complete(excuses.ever("lost_any"))
         self.model.derivations.surfaces()
         rng = random.Random(f"instants/{world.scenario.seed}")
         await compare_store(
