@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, Protocol
+from typing import Final
 
 from deltastream.bus.protocol import BusStatistics
 from deltastream.feeds.protocol import Delivered, Provider, Refusal
 from deltastream.sim.excuses import Excuses
 from deltastream.sim.history import Complain
-from supervisors import ChildState, ChildStatistics, SinkStatistics, SupervisorStatistics
+from supervisors import ChildState, ChildStatistics, SupervisorStatistics
 
 __all__ = ["LAG_S", "Health", "Intake", "walk"]
 
@@ -24,21 +24,15 @@ Chains are gathered for half a second, a commit takes milliseconds; a look is ta
 _ROOM_S: Final = 2
 _START_S: Final = 2
 _EVENTS: Final = 1024
+_REQUEST_BYTES: Final = 8 << 20
 _INTAKE: Final = 2 * 64 + 2
 """Between provider and journal: a channel of 64 messages, a batch of 64, one in each hand."""
 
 _WELL: Final = (ChildState.RUNNING, ChildState.STOPPED, ChildState.STARTING)
 
 
-class _Bounded(Protocol):
-    """The part of the bus's settings that bounds its queue."""
-
-    @property
-    def max_pending_bytes(self) -> int: ...
-
-
 class Health:
-    """Looks at one host each virtual second.
+    """Looks at one host.
 
     Args:
         excuses: what struck so far.
@@ -51,20 +45,15 @@ class Health:
         self._absent = 0.0
         self._ends: deque[tuple[float, dict[str, tuple[str, int]]]] = deque()
 
-    def bounds(
-        self, bus: BusStatistics, settings: _Bounded, tree: SupervisorStatistics, events: SinkStatistics
-    ) -> None:
-        """No queue holds more than it may, whatever is wrong."""
-        # One request finds room in an empty queue however large it is: 64 messages of a flood.
-        most = settings.max_pending_bytes + (1 << 20)
-        if bus.pending_bytes > most:
-            self._complain("queue_bound", f"the bus holds {bus.pending_bytes} pending bytes of {most}")
-        if events.waiting > _EVENTS:
-            self._complain("queue_bound", f"{events.waiting} events wait, of {_EVENTS}")
-        for actor in walk(tree):
-            for box in actor.mailboxes:
-                if box.depth > box.capacity:
-                    self._complain("queue_bound", f"{box.name} holds {box.depth} of {box.capacity}")
+    def bounds(self, pending_bytes: int, most_bytes: int, events_waiting: int) -> None:
+        """No queue holds more than it may, whatever is wrong: the bus's and the tree's own.
+
+        One request finds room in an empty queue of the bus however large it is, which is 64 messages.
+        """
+        if pending_bytes > most_bytes + _REQUEST_BYTES:
+            self._complain("queue_bound", f"the bus holds {pending_bytes} pending bytes of {most_bytes}")
+        if events_waiting > _EVENTS:
+            self._complain("queue_bound", f"{events_waiting} events wait, of {_EVENTS}")
 
     def recovered(
         self, now: float, bus: BusStatistics, tree: SupervisorStatistics
@@ -77,8 +66,12 @@ class Health:
         """
         self._absent = 0.0
         ends = {topic.topic: (topic.epoch, topic.last_seq) for topic in bus.topics}
+        for actor in walk(tree):
+            for box in actor.mailboxes:
+                if box.depth > box.capacity:
+                    self._complain("queue_bound", f"{box.name} holds {box.depth} of {box.capacity}")
         self._ends.append((now, ends))
-        while self._ends[0][0] < now - LAG_S - _ROOM_S:
+        while len(self._ends) > 1 and self._ends[1][0] <= now - LAG_S:
             self._ends.popleft()
         if not self._excuses.calm(now - LAG_S - _ROOM_S, now):
             return None

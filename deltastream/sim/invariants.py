@@ -31,7 +31,8 @@ __all__ = ["Invariants", "watch"]
 
 _LONG_S: Final = 600.0
 _EVERY: Final = 16
-_SHARE: Final = 0.25
+_SHARE: Final = 0.1
+_LOOK_S: Final = 10
 _LETTERS: Final = 1_000_000
 _FEED: Final = "host/pipeline/feed"
 
@@ -49,7 +50,8 @@ class Invariants:
     """Takes hold of a world's hooks and tells it of every violation.
 
     In scenarios longer than ten minutes only a sample is worked out again: one enriched chain in
-    16, and a quarter of the bodies of chains and surfaces in the store. All else is always
+    16; a tenth of the bodies of chains and surfaces in the store, and of the log's pages; and
+    actors, lags and readers are looked at every ten seconds, not each. All else is always
     compared: that every chain has its result and every result holds its source's columns, all
     ticks, bars, metrics and statuses, every position.
 
@@ -64,6 +66,7 @@ class Invariants:
         thorough = world.scenario.duration_s <= _LONG_S
         settings = _analytics(world)
         self._share = 1.0 if thorough else _SHARE
+        self._look_s = 1 if thorough else _LOOK_S
         every = 1 if thorough else _EVERY
         self.model = Model(settings, complain, self._excuses.explains, every=every)
         self.readers = Readers(world, complain, obeys)
@@ -136,19 +139,28 @@ class Invariants:
         if host is None or host.tree is None:
             self._health.absent(now)
             return
-        bus, tree = await host.bus.statistics(), host.tree.statistics()
-        self._health.bounds(bus, host.settings.bus, tree, host.tree.events())
-        ends = self._health.recovered(now, bus, tree)
-        if ends is not None:
-            self.readers.look(now, ends, LAG_S + 2 + self._world.scenario.read_interval_s)
-        feed = tree.find(_FEED)
+        waiting = host.tree.events().waiting
+        self._health.bounds(host.bus._core.writer.pending_bytes, host.settings.bus.max_pending_bytes, waiting)
         self._intake.check()
-        running = feed.state.value in ("running", "degraded") and not self._world.closing
-        self._freshness.look(now, feed.started_at if running else None)
-        if not self._excuses.ever("late_clock", "new_epoch"):
-            for product in self._world.scenario.products:
-                if self._freshness.is_stale(product, now) and self._excuses.settled(now, LAG_S + 2.0):
-                    self.readers.know_stale(product, now, LAG_S + 2 + self._world.scenario.read_interval_s)
+        feed = None
+        if self._restarts is not None and not self._world.closing:
+            feed = self._restarts.running_since(_FEED)
+        self._freshness.look(now, feed)
+        if int(now) % self._look_s == 0:
+            await self._look_closely(host, now)
+
+    async def _look_closely(self, host: SimHost, now: float) -> None:
+        if host.tree is None:
+            return
+        patience = LAG_S + 2 + self._world.scenario.read_interval_s
+        ends = self._health.recovered(now, await host.bus.statistics(), host.tree.statistics())
+        if ends is not None:
+            self.readers.look(now, ends, patience)
+        if self._excuses.ever("late_clock", "new_epoch") or not self._excuses.settled(now, patience):
+            return
+        for product in self._world.scenario.products:
+            if self._freshness.is_stale(product, now):
+                self.readers.know_stale(product, now, patience)
 
     def _done_by_feed(self) -> int:
         """What has become of messages that the feed was given: of the process asking, or the living one."""

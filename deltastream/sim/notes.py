@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from deltastream.messages import (
     EnrichedChain,
@@ -43,6 +44,8 @@ METRIC_NAMES: Final = (
     "call_oi_change", "put_oi_change", "max_pain_strike", "max_pain_low", "max_pain_high",
 )  # fmt: skip
 """The series that a store keeps of every enriched chain."""
+
+Columns = NDArray[np.float64]
 
 _LATEST_NS: Final = 1 << 62
 _ADJUSTED: Final = "adjusted_contract"
@@ -104,7 +107,7 @@ class SurfaceNote:
     __slots__ = ("slices",)
 
     def __init__(self, surface: VolatilitySurface) -> None:
-        self.slices = tuple(_digest(each) for each in surface.slices)
+        self.slices = tuple(_slice(each) for each in surface.slices)
 
 
 Note = TickNote | StatusNote | MarketNote | EnrichedNote | SurfaceNote
@@ -133,7 +136,8 @@ def _status(status: MarketStatus) -> tuple[Note, bool]:
 
 def _market(chain: OptionChain) -> tuple[Note, bool]:
     strikes = chain.strikes
-    rising = bool(np.isfinite(strikes).all() and (strikes > 0).all() and (np.diff(strikes) > 0).all())
+    bounded = strikes.size == 0 or (strikes[0] > 0 and strikes[-1] < math.inf)
+    rising = bool(bounded and (strikes[1:] > strikes[:-1]).all())
     return MarketNote(chain), rising and _dated(chain.expiry) and _storable(chain.ts_event)
 
 
@@ -165,25 +169,20 @@ def _dated(expiry: str) -> bool:
         return False
 
 
-def _digest(smile: SurfaceSlice | tuple[Any, ...]) -> bytes:
-    fields = smile if isinstance(smile, tuple) else msgspec.structs.astuple(smile)
-    return digest_of(msgspec.msgpack.encode(fields))
+def _digest(head: tuple[Any, ...], strikes: Columns, ivs: Columns) -> bytes:
+    ivs[np.isnan(ivs)] = np.nan  # of all its bit patterns one
+    return digest_of(msgspec.msgpack.encode(head) + strikes.tobytes() + ivs.tobytes())
+
+
+def _slice(smile: SurfaceSlice) -> bytes:
+    head = (smile.root, smile.expiry, smile.t, smile.forward, smile.atm_iv, smile.avg_iv, smile.ts_event)
+    return _digest(head, np.array(smile.strikes, np.float64), np.array(smile.ivs, np.float64))
 
 
 def _smile(chain: EnrichedChain) -> bytes | None:
     """Digest of the out-of-the-money mid volatilities: puts below the forward, calls from it on."""
-    forward = chain.forward
-    if chain.t is None or forward is None or _ADJUSTED in chain.flags:
+    if chain.t is None or chain.forward is None or _ADJUSTED in chain.flags:
         return None
-    calls, puts = chain["call_iv"].tolist(), chain["put_iv"].tolist()
-    strikes: list[float] = chain.strikes.tolist()
-    ivs: list[float | None] = []
-    for strike, call, put in zip(strikes, calls, puts, strict=True):
-        iv: float = put if strike < forward else call
-        ivs.append(None if math.isnan(iv) else iv)
-    return _digest(
-        (
-            chain.root, chain.expiry, chain.t, forward, chain.atm_iv, chain.avg_iv, chain.ts_event,
-            strikes, ivs,
-        )
-    )  # fmt: skip
+    head = (chain.root, chain.expiry, chain.t, chain.forward, chain.atm_iv, chain.avg_iv, chain.ts_event)
+    ivs = np.where(chain.strikes < chain.forward, chain["put_iv"], chain["call_iv"])
+    return _digest(head, chain.strikes, ivs)

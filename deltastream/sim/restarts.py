@@ -66,6 +66,7 @@ class Restarts:
     def __init__(self, tree: SupervisorStatistics, complain: Complain) -> None:
         self._complain = complain
         self._supervisors: dict[str, _Supervisor] = {}
+        self._since: dict[str, float] = {}
         self.restarts = 0
         self._learn(tree)
         self._root = self._supervisors[tree.path]
@@ -74,6 +75,10 @@ class Restarts:
     def gave_up(self) -> float | None:
         """When the root gave up; None where it has not."""
         return self._root.gave_up
+
+    def running_since(self, path: str) -> float | None:
+        """When a node started; None where it does not run."""
+        return self._since.get(path)
 
     def follow(self, events: Sequence[Event]) -> None:
         """What happened, in order."""
@@ -120,9 +125,11 @@ class Restarts:
             if absent:
                 self._complain("start_order", f"{event.path} was started while {absent[0]} did not run")
         parent.running.add(name)
+        self._since[event.path] = event.at
 
     def _ends(self, parent: _Supervisor, name: str, event: Event) -> None:
         parent.running.discard(name)
+        self._since.pop(event.path, None)
         if event.kind is EventKind.STOPPED and parent.strategy == _REST and not parent.stuck:
             later = parent.children[parent.children.index(name) + 1 :]
             left = [other for other in later if other in parent.running]
