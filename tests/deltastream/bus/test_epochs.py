@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from deltastream.bus import Entry, Gap
 from deltastream.bus._epochs import mark_journal
+from deltastream.errors import BusClosed
 from deltastream.messages import Position
 
 
@@ -140,6 +141,36 @@ class TestOlderJournal:
                     assert (items[-1].position, items[-1].message) == (new, tick(3))
                 assert epochs == [bus.salvage.epoch] * 3
         assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+    async def test_who_joins_meanwhile_joins_again(self, log, clock, tick):
+        """Its request was waiting when the journal was loaded anew."""
+        seen = await fill(log, tick, 1, 2)
+        joined = {}
+
+        async def join(group, positions):
+            """As an actor does that is started again when its place in the group is void."""
+            while group not in joined:
+                entered = False
+                try:
+                    async with bus.consume(["a"], group, positions=positions) as consumer:
+                        entered = True
+                        joined[group] = what(await consumer.batch())
+                except BusClosed:
+                    assert entered
+
+        with capture_logs():
+            async with log.open() as bus, trio.open_nursery() as nursery:
+                nursery.start_soon(join, "store", {"a": Position(seen.epoch, 5)})
+                for step in range(24):
+                    for task in range(6):
+                        nursery.start_soon(join, f"g{step}.{task}", None)
+                    await trio.lowlevel.checkpoint()
+                with trio.fail_after(20):
+                    while len(joined) < 144:  # noqa: ASYNC110
+                        await trio.sleep(0.01)
+                await bus.append("a", tick(3))
+        assert joined.pop("store") == [(3, 3)]
+        assert list(joined.values()) == [[(1, 1), (2, 2)]] * 144
 
     async def test_a_copy_in_a_place_of_its_own_keeps_the_epoch(self, log, clock, tick):
         position = await fill(log, tick, 1)
