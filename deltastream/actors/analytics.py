@@ -10,7 +10,7 @@ import trio
 from deltastream.actors._entries import entry_of
 from deltastream.actors._poison import blames_message
 from deltastream.analytics import surface
-from deltastream.bus import Bus, Consumer, Delivery, Entry
+from deltastream.bus import Bus, Consumer, Delivery, Entry, matches
 from deltastream.errors import StoreError
 from deltastream.messages import EnrichedChain
 from deltastream.seams import Seams
@@ -22,6 +22,9 @@ __all__ = ["Analytics"]
 INTERVAL_S: Final = 0.5
 """How long chains are gathered before the surfaces they change are published once."""
 
+RECALLED: Final = 64
+"""Newest chains of a product that a new incarnation reads again, beside what the store holds."""
+
 MOST: Final = 256
 """Chains gathered at the most before publishing early."""
 
@@ -32,8 +35,8 @@ class Analytics:
     """Consumes `enriched.chain.*` and appends `analytics.surface.*`, one per product and interval.
 
     What it knows of the other expiries is the latest chain of each; a new incarnation begins with
-    those that the store holds. Chains are acknowledged in the transaction that appends the
-    surfaces they changed.
+    those of the store and the newest of the log, which the store may not have yet. Chains are
+    acknowledged in the transaction that appends the surfaces they changed.
     """
 
     GROUP: Final = "analytics"
@@ -48,9 +51,19 @@ class Analytics:
         """Publish surfaces until cancelled. Cancellation: chains not acknowledged come again."""
         async with self._bus.consume(self.PATTERNS, self.GROUP) as consumer:
             task_status.started()
-            latest = await self._stored()
+            latest = await self._recalled()
             while True:
                 await self._publish(consumer, latest, await _gather(consumer))
+
+    async def _recalled(self) -> _Latest:
+        """The latest chains of the store, and those that it may not have yet, or never will have."""
+        latest = await self._stored()
+        for topic in (await self._bus.statistics()).topics:
+            if any(matches(pattern, topic.topic) for pattern in self.PATTERNS):
+                for record in await self._bus.last(topic.topic, limit=RECALLED):
+                    if isinstance(record.message, EnrichedChain):
+                        latest.add(record.message)
+        return latest
 
     async def _stored(self) -> _Latest:
         """The latest chains that the store can tell; none of a product whose chains cannot be read."""

@@ -356,6 +356,18 @@ async def test_a_restarted_analytics_actor_knows_the_other_expiries(
     assert [smile.expiry for smile in surface.slices] == ["2026-11-24", "2026-12-29"]
 
 
+async def test_a_restarted_analytics_actor_knows_what_the_store_does_not_have_yet(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock
+):
+    enricher = Enricher(bus, store, SETTINGS, seams).run
+    for chain in (make_chain(1, expiry="2026-12-29", days=39), make_chain(2)):
+        async with run_actors(analytics=Analytics(bus, store, seams).run, enricher=enricher):
+            await bus.append("market.chain.NIFTY", chain)
+            await settle(bus)
+    surface = (await bus.last("analytics.surface.NIFTY"))[0].message
+    assert [smile.expiry for smile in surface.slices] == ["2026-11-24", "2026-12-29"]
+
+
 async def test_references_of_the_previous_session_come_from_the_store(
     bus, store, seams, run_actors, settle, make_chain, autojump_clock
 ):
