@@ -279,12 +279,12 @@ class _Product:
 
 def _owed(seen: Seen) -> bool:
     """Whether its effect is demanded: it stands in the log, and nobody had reason to give it up."""
-    return not seen.void and "storage" not in seen.dead
+    return not seen.void and not {"storage", "lost"}.intersection(seen.dead)
 
 
 def _possible(seen: Seen) -> bool:
     """Whether its effect may be there or not: it is void now, or was given up although it was sound."""
-    return seen.void or ("storage" in seen.dead and seen.sound)
+    return seen.void or "lost" in seen.dead or ("storage" in seen.dead and seen.sound)
 
 
 def _last(held: Sequence[Seen], at: int | None) -> Seen | None:

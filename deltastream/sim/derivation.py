@@ -162,7 +162,7 @@ class Derivations:
                 self._complain("derived_twice", f"{where} has {count} results")
             if source.void or (not count and (enriched.missing or source.digest in again)):
                 continue
-            if lost and number in had:
+            if (lost and number in had) or "lost" in source.dead:
                 continue
             if count + given_up == 0:
                 self._complain("derived_missing", f"{where} has no result and is no dead letter")

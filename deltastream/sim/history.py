@@ -52,7 +52,7 @@ class Seen:
         note: what the model keeps of it.
         sound: it is what its type says; only of such a message the full effect can be demanded.
         void: its position was lost with a damaged journal: it may or may not have had its effect.
-        dead: groups that gave it up.
+        dead: groups that gave it up; "lost" where one may have, and damage took the letter.
     """
 
     __slots__ = ("dead", "digest", "epoch", "note", "number", "seq", "sound", "ts_event", "void")

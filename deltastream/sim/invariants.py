@@ -150,10 +150,11 @@ class Invariants:
             await self._look_closely(host, now)
 
     async def _look_closely(self, host: SimHost, now: float) -> None:
-        if host.tree is None:
-            return
         patience = LAG_S + 2 + self._world.scenario.read_interval_s
-        ends = self._health.recovered(now, await host.bus.statistics(), host.tree.statistics())
+        bus = await host.bus.statistics()
+        if not host.alive or host.tree is None:
+            return
+        ends = self._health.recovered(now, bus, host.tree.statistics())
         if ends is not None:
             self.readers.look(now, ends, patience)
         if self._excuses.ever("late_clock", "new_epoch") or not self._excuses.settled(now, patience):

@@ -21,6 +21,9 @@ __all__ = ["Model"]
 STORED: Final = ("market.tick.", "market.status.", "enriched.chain.", "analytics.surface.")
 """Topics whose messages take effect in the store."""
 
+LOST: Final = "lost"
+"""In the place of a group: the message may have been given up, and its letter is lost."""
+
 
 class Model:
     """Follows the log and knows what must have come of it.
@@ -73,7 +76,7 @@ class Model:
         """The dead letters at the end. Only a message that is not what its type says earns one.
 
         Args:
-            excused: the plan accounts for dead letters of good messages.
+            excused: the plan accounts for dead letters of good messages, and for letters that are lost.
         """
         for letter in letters:
             where = f"{letter.topic} {letter.position.epoch}/{letter.position.seq} of {letter.group}"
@@ -85,6 +88,11 @@ class Model:
             seen.dead = (*seen.dead, letter.group)
             if seen.sound and not excused:
                 self._complain("dead_unearned", f"{where} is sound: {letter.error[:200]}")
+        if excused:
+            for line in self.history.lines.values():
+                for seen in line:
+                    if not seen.sound and not seen.dead:
+                        seen.dead = (LOST,)
 
     def suppose(self, topic: str, message: Message) -> None:
         """A message was accepted and lost before the observer saw it; it may have had its effect."""
