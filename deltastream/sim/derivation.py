@@ -124,7 +124,8 @@ class Derivations:
         A source given up by the enricher has none; one that became void may have one or not.
 
         Args:
-            lost: a fault accounts for results that were lost when their sources were not.
+            lost: a fault accounts for results that were lost when their sources were not, and for
+                sources that came again because it was lost how far the enricher was.
         """
         for (topic, epoch, seq), (_, chain) in self._early.items():
             if not self._may_be_lost(f"enriched.chain.{chain.product}"):
@@ -149,7 +150,7 @@ class Derivations:
                 had.add(number)
                 continue
             results[number] = results.get(number, 0) + 1
-            if number < latest and sources[number].sound:
+            if number < latest and sources[number].sound and not lost:
                 self._complain("derived_out_of_order", f"{enriched.topic} {seen.seq} comes late")
             latest = max(latest, number)
         # A backup from before an epoch brings messages back under names that their results do not know.
@@ -158,7 +159,7 @@ class Derivations:
             count = results.get(number, 0)
             given_up = "enricher" in source.dead
             where = f"{market.topic} {source.seq}"
-            if count > 1:
+            if count > 1 and not lost:
                 self._complain("derived_twice", f"{where} has {count} results")
             if source.void or (not count and (enriched.missing or source.digest in again)):
                 continue

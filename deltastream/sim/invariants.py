@@ -20,7 +20,7 @@ from deltastream.sim.machine import process
 from deltastream.sim.model import Model
 from deltastream.sim.readers import Obeyed, Readers
 from deltastream.sim.restarts import Restarts
-from supervisors import Event
+from supervisors import Event, EventKind
 
 if TYPE_CHECKING:
     from deltastream.sim.host import SimHost
@@ -35,6 +35,7 @@ _SHARE: Final = 0.1
 _LOOK_S: Final = 10
 _LETTERS: Final = 1_000_000
 _FEED: Final = "host/pipeline/feed"
+_FAILURES: Final = (EventKind.CRASHED, EventKind.START_FAILED, EventKind.STUCK)
 
 
 def watch(world: World, obeys: Obeyed | None = None) -> Invariants:
@@ -107,6 +108,10 @@ class Invariants:
         self._freshness.hear(self._world.now(), entry.message)
 
     def _event(self, event: Event) -> None:
+        now = self._world.now()
+        if event.kind in _FAILURES and not self._excuses.around(now, now, "restart", "degraded", "give_up"):
+            error = event.error and f"{event.error.type}: {event.error.message}"
+            self._world.violate("crash_unexplained", f"{event.path}: {event.kind.value}, {error}")
         if self._restarts is None:
             self._events.append(event)
         else:
@@ -143,8 +148,10 @@ class Invariants:
         self._health.bounds(host.bus._core.writer.pending_bytes, host.settings.bus.max_pending_bytes, waiting)
         self._intake.check()
         feed = None
-        if self._restarts is not None and not self._world.closing:
-            feed = self._restarts.running_since(_FEED)
+        if self._restarts is not None:
+            feed = None if self._world.closing else self._restarts.running_since(_FEED)
+            for path in self._restarts.unresolved(now):
+                self._world.violate("escalation", f"{path} gave up, and its parent has not acted")
         self._freshness.look(now, feed)
         if int(now) % self._look_s == 0:
             await self._look_closely(host, now)

@@ -86,6 +86,10 @@ class Model:
                     self._complain("dead_unknown", f"{where} was never seen in the log")
                 continue
             seen.dead = (*seen.dead, letter.group)
+            # A journal of before an epoch has messages back under names that its letters do not know.
+            twin = self.history.lines[letter.topic].live.get(letter.position.seq)
+            if twin is not None and twin is not seen and twin.digest == seen.digest:
+                twin.dead = (*twin.dead, letter.group)
             if seen.sound and not excused:
                 self._complain("dead_unearned", f"{where} is sound: {letter.error[:200]}")
         if excused:

@@ -19,6 +19,8 @@ __all__ = ["Restarts"]
 _ENDS: Final = (EventKind.CRASHED, EventKind.FINISHED, EventKind.STOPPED)
 _BEGINS: Final = (EventKind.STARTED, EventKind.RESTARTED)
 _REST: Final = "rest for one"
+_ESCALATION_S: Final = 15.0
+"""What stopping everything may take, twice over the default grace of a child."""
 
 
 @dataclass
@@ -75,6 +77,14 @@ class Restarts:
     def gave_up(self) -> float | None:
         """When the root gave up; None where it has not."""
         return self._root.gave_up
+
+    def unresolved(self, now: float) -> list[str]:
+        """Supervisors that gave up long ago, and of whose end the parent has not taken notice."""
+        return [
+            own.path
+            for own in self._supervisors.values()
+            if own.gave_up is not None and now - own.gave_up > _ESCALATION_S
+        ]
 
     def running_since(self, path: str) -> float | None:
         """When a node started; None where it does not run."""

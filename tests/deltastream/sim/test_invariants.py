@@ -344,6 +344,16 @@ class TestWorlds:
         assert verdict.violations == ()
         assert verdict.counts.accepted > 100
 
+    def test_a_crash_that_no_fault_accounts_for(self, monkeypatch):
+        async def crash(self, ctx, /, *, task_status):
+            task_status.started()
+            await trio.sleep(20)
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(Storage, "run", crash)
+        codes = {violation.invariant for violation in run().violations}
+        assert "crash_unexplained" in codes
+
     def test_an_acknowledgement_before_the_effect(self, monkeypatch):
         """The batch in hand when the process dies is never stored."""
 

@@ -93,6 +93,15 @@ def test_giving_up_is_right_when_there_were_too_many(judge):
     assert judge(*gave_up) == ["gave_up_early"]
 
 
+def test_giving_up_must_reach_the_parent(shape):
+    model = Restarts(shape, lambda *_: None)
+    model.follow([Event(K.GAVE_UP, "root/sub", 2.0, 1)])
+    assert model.unresolved(10.0) == []
+    assert model.unresolved(20.0) == ["root/sub"]
+    model.follow([Event(K.CRASHED, "root/sub", 20.0, 1)])
+    assert model.unresolved(99.0) == []
+
+
 def test_a_restart_after_giving_up(judge):
     events = [*failure("root/sub/x", 1.0), (K.GAVE_UP, "root/sub", 2.0), *failure("root/sub/y", 2.0)]
     assert set(judge(*events)) == {"intensity_exceeded"}
