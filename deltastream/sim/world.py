@@ -36,6 +36,7 @@ STOP_S: Final = 10.0
 _LOOK_S: Final = 0.25
 _SPARE_S: Final = 600.0
 _COLLECT_S: Final = 900
+_KEPT_S: Final = 600.0
 
 
 class World(Hooks):
@@ -44,7 +45,7 @@ class World(Hooks):
     Attributes:
         scenario, plan: what is simulated.
         clock: the machine's time of day, to be set forth and back.
-        ledger: everything that was accepted.
+        ledger: everything that was accepted; in scenarios of more than ten minutes only how much.
         observer: what was published.
         violations: what was violated so far.
         counts: what happened so far; complete in the verdict.
@@ -63,7 +64,7 @@ class World(Hooks):
         self.directory = directory
         self.clock = SimClock(scenario.start)
         self.trio_clock = VirtualClock(limit=scenario.duration_s + SETTLE_S + _SPARE_S)
-        self.ledger = Ledger()
+        self.ledger = Ledger(keep=scenario.duration_s <= _KEPT_S)
         self.on_accept.append(self.ledger.enter)
         self.observer = Observer(self)
         self.violations: list[Violation] = []
