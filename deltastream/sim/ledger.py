@@ -67,11 +67,11 @@ class WitnessedBus:
         return getattr(self._bus, name)
 
     async def append(self, topic: str, message: Message, *, key: str | None = None) -> Position:
-        """See `Bus.append`."""
+        """See `Bus.append`; cancellation too."""
         return (await self.append_batch((Entry(topic, message, key),)))[0]
 
     async def append_batch(self, entries: Sequence[Entry]) -> list[Position]:
-        """See `Bus.append_batch`."""
+        """See `Bus.append_batch`; cancellation too."""
         positions = await self._bus.append_batch(entries)
         self._enter(entries, positions)
         return positions

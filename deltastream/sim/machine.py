@@ -97,7 +97,7 @@ class Machine:
         self.ended.set()
 
     async def up(self) -> SimHost:
-        """The living incarnation, as soon as there is one."""
+        """The living incarnation, as soon as there is one. Cancellation: no effect."""
         while self.host is None:
             await self._changed.wait()
         return self.host

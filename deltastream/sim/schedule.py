@@ -105,13 +105,16 @@ class VirtualClock(trio.abc.Clock):
         self.now += seconds
 
     async def sleep(self, seconds: float) -> None:
-        """As `trio.sleep`, in a quarter of the time: there is no cancel scope around it."""
+        """As `trio.sleep`, in a quarter of the time: there is no cancel scope around it.
+
+        Cancellation: ends it.
+        """
         if not seconds >= 0:
             raise ValueError(f"seconds must not be negative or NaN, got {seconds}")
         await self.sleep_until(self.now + seconds)
 
     async def sleep_until(self, deadline: float) -> None:
-        """As `trio.sleep_until`."""
+        """As `trio.sleep_until`. Cancellation: ends it."""
         if deadline <= self.now:
             await trio.lowlevel.checkpoint()
             return

@@ -89,11 +89,17 @@ class ThreadHook(Protocol):
     """What may go wrong around work in a thread. Only living processes are asked."""
 
     async def before(self, work: Work) -> None:
-        """Called at the instant before the work; may sleep (a slow disk), kill, or raise in its place."""
+        """Called at the instant before the work; may sleep (a slow disk), kill, or raise in its place.
+
+        Cancellation: does not reach it.
+        """
         ...
 
     async def after(self, work: Work) -> None:
-        """Called at the instant after the work has taken effect, before anybody knows of it; alike."""
+        """Called at the instant after the work has taken effect, before anybody knows of it; alike.
+
+        Cancellation: does not reach it.
+        """
         ...
 
 

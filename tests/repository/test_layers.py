@@ -1,4 +1,4 @@
-"""Imports point downward only: cli → host → actors → the parts → messages → errors and seams."""
+"""Imports point downward only: cli → sim → host → actors → the parts → messages → errors and seams."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ LAYERS = (
     {"analytics", "bus", "feeds", "market", "pricing", "storage"},
     {"actors"},
     {"host"},
+    {"sim"},
     {"cli"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
