@@ -1,4 +1,4 @@
-"""Each kind of fault, alone in a small world: that it strikes, what it does, and that all is well afterwards."""
+"""Each kind of fault, alone in a small world: that it strikes, what it does, and what is told of it."""
 
 from __future__ import annotations
 

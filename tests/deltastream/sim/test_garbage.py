@@ -45,7 +45,8 @@ async def garbled(virtual_seams, autojump_clock):
         async for item in items:
             found[type(item.message)] = item.message
             if {UnderlyingTick, OptionChain} <= found.keys():
-                return Garbled(found[UnderlyingTick], found[OptionChain])
+                break
+    return Garbled(found[UnderlyingTick], found[OptionChain])
 
 
 @pytest.fixture

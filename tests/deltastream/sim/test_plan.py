@@ -96,7 +96,7 @@ def test_faults_are_over_before_the_feed_ends(profile):
     for plan in plans(profile):
         assert [fault.at for fault in plan.faults] == sorted(fault.at for fault in plan.faults)
         for fault in plan.faults:
-            assert 2.0 <= fault.at
+            assert fault.at >= 2.0
             assert fault.at + fault.duration <= 57.0
             assert plan.over >= fault.over >= fault.at
             assert fault.excuses <= set(get_args(Excuse))
