@@ -117,10 +117,16 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Committed if the block ends well; what is not, goes with the connection."""
+    """Committed and synced if the block ends well; what is not, goes with the connection.
+
+    Synced whatever the durability: who has seen an epoch, such as a store, must not find it unknown.
+    """
+    (synchronous,) = db.execute("PRAGMA synchronous").fetchone()
+    db.execute("PRAGMA synchronous = FULL")
     db.execute("BEGIN IMMEDIATE")
     yield
     db.execute("COMMIT")
+    db.execute(f"PRAGMA synchronous = {synchronous}")
 
 
 def _doubt(journal: Journal, committed: int | None) -> str | None:
