@@ -35,5 +35,5 @@ def inject(world: World, plan: Plan) -> ReaderFaults:
     if disk.any:
         world.on_thread.append(disk)
         world.around.append(disk.in_force)
-    ProcessFaults(world, faults)
+    ProcessFaults(world, faults, disk.synced)
     return ReaderFaults(world, faults)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import random
 import sqlite3
 import struct
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from deltastream.sim._kinds import TornCommit
 from deltastream.sim.faults._strike import Armed
 
 __all__ = [
+    "Synced",
     "Torn",
     "copy_of",
     "data_directory",
@@ -49,24 +51,52 @@ def data_directory(world: Path) -> Path:
     return max((path for path in world.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
 
 
-def lose_power(data: Path, journal_share: float, store_share: float) -> tuple[int, int]:
-    """Take from each write-ahead log what was not synced but for a share; the bytes lost of each."""
-    lost = [_cut(data / "journal.db", journal_share), _cut(data / "store.db", store_share)]
+def lose_power(
+    data: Path, journal_share: float, store_share: float, synced: Mapping[str, Synced]
+) -> tuple[int, int]:
+    """Take from each write-ahead log what was not synced but for a share; the bytes lost of each.
+
+    Args:
+        synced: what was synced by commits, by file.
+    """
+    lost = [
+        _cut(data / f"{file}.db", share, synced.get(file))
+        for file, share in (("journal", journal_share), ("store", store_share))
+    ]
     for file in data.glob("*-shm"):
         file.unlink()
     return lost[0], lost[1]
 
 
-def _cut(file: Path, share: float) -> int:
+def _cut(file: Path, share: float, synced: Synced | None) -> int:
     log = _beside(file, "-wal")
     if not log.exists():
         return 0
     end = min(_end(_word(file, _COMMITTED)), log.stat().st_size)
     safe = min(_end(_word(file, _BEGUN)), end)
+    if synced is not None and synced.log == _salt(log):
+        safe = min(max(safe, _end(synced.frames)), end)
     kept = safe + int(share * (end - safe))
     with log.open("r+b") as opened:
         opened.truncate(kept)
     return end - kept
+
+
+class Synced(NamedTuple):
+    """How many frames of a log were synced by commits; `log` tells it from what is written over it later."""
+
+    log: bytes
+    frames: int
+
+    @classmethod
+    def of(cls, file: Path) -> Synced:
+        """All that a file's log has now."""
+        return cls(_salt(_beside(file, "-wal")), _word(file, _COMMITTED))
+
+
+def _salt(log: Path) -> bytes:
+    with log.open("rb") as opened:
+        return opened.read(_HEADER)[16:24]
 
 
 def _end(frames: int) -> int:

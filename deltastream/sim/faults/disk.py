@@ -18,7 +18,7 @@ import trio
 
 from deltastream.sim import _kinds as kinds
 from deltastream.sim.faults._strike import Armed, arm
-from deltastream.sim.faults.damage import Torn
+from deltastream.sim.faults.damage import Synced, Torn
 from deltastream.sim.machine import process
 from deltastream.sim.plan import Fault
 from deltastream.sim.seams import Work
@@ -32,12 +32,17 @@ __all__ = ["DiskFaults"]
 _ANY_VERB_S: Final = 5.0
 """How long a death waits for its own kind of statement before it takes any."""
 
+_FULL: Final = 2
 _WRITES: Final = ("INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT")
 _CHECKPOINT: Final = "PRAGMA wal_checkpoint"
 
 
 class DiskFaults:
-    """The plan's faults of the disk; a `ThreadHook`, and a context in which connections fail."""
+    """The plan's faults of the disk; a `ThreadHook`, and a context in which connections fail.
+
+    Attributes:
+        synced: what commits have synced of each file's log; kept where the plan has a power cut.
+    """
 
     def __init__(self, world: World, faults: tuple[Fault, ...]) -> None:
         self._world = world
@@ -47,11 +52,14 @@ class DiskFaults:
         self._deaths = arm(world, faults, kinds.KillAtStatement)
         self._torn = arm(world, faults, kinds.TornCommit)
         self._skipped: dict[int, int] = {}
+        self._watches_syncs = bool(arm(world, faults, kinds.PowerCut))
+        self.synced: dict[str, Synced] = {}
 
     @property
     def any(self) -> bool:
         """Whether there is a fault of the disk at all."""
-        return bool(self._errors or self._full or self._slow or self._deaths or self._torn)
+        lists = (self._errors, self._full, self._slow, self._deaths, self._torn)
+        return self._watches_syncs or any(lists)
 
     async def before(self, work: Work) -> None:
         """See `ThreadHook`: what a slow disk does."""
@@ -115,6 +123,8 @@ class DiskFaults:
             fault = torn.armed.fault
             self._world.kill(0, torn.tear, fault.down_s)
         verb = sql.lstrip()[:6].upper()
+        if self._watches_syncs and verb == "COMMIT" and connection.syncs:
+            self.synced[connection.file] = Synced.of(connection.path)
         for death in self._deaths:
             if death.fault.moment == "after":
                 self._kill(death, connection, verb)
@@ -162,6 +172,11 @@ class _Connection(sqlite3.Connection):
         """Be a living process's connection to that file."""
         self._disk, self._host, self.file = disk, host, file
         self.path = host.data_dir.path / f"{file}.db"
+
+    @property
+    def syncs(self) -> bool:
+        """Whether it syncs the log with each commit."""
+        return bool(super().execute("PRAGMA synchronous").fetchone()[0] >= _FULL)
 
     def roll_back(self) -> None:
         """Roll back without asking."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -29,10 +29,15 @@ _TRY_AGAIN_S: Final = 0.05
 
 
 class ProcessFaults:
-    """The plan's faults of processes; each is one task of the world."""
+    """The plan's faults of processes; each is one task of the world.
 
-    def __init__(self, world: World, faults: tuple[Fault, ...]) -> None:
+    Args:
+        synced: see `DiskFaults`.
+    """
+
+    def __init__(self, world: World, faults: tuple[Fault, ...], synced: Mapping[str, damage.Synced]) -> None:
         self._world = world
+        self._synced = synced
         self._moved_away: list[Armed[kinds.RuinedStore]] = []
         for kill in arm(world, faults, kinds.Kill):
             self._add(self._kill, kill)
@@ -62,7 +67,7 @@ class ProcessFaults:
         fault = cut.fault
 
         def lose(data: Path) -> None:
-            lost = damage.lose_power(data, fault.journal_share, fault.store_share)
+            lost = damage.lose_power(data, fault.journal_share, fault.store_share, self._synced)
             cut.strike(f"power is lost, and of the journal {lost[0]}, of the store {lost[1]} bytes")
 
         await until(self._world, fault.at)
