@@ -185,7 +185,8 @@ class SimProvider:
 
     async def _later(self, item: Item, delay_s: float, give: Sender) -> None:
         await trio.sleep(delay_s)
-        await self._send(item, give)
+        if not self._faults.world.closing:
+            await self._send(item, give)
 
     async def _lose_source(self, outage: Armed[kinds.Outage], give: Sender) -> None:
         """Tell that the source is lost, and when it is there again."""
