@@ -220,7 +220,10 @@ class World(Hooks):
             return state
         if not await caught_up(host.bus):
             return "messages have not taken effect"
-        for topic in (await host.bus.statistics()).topics:
+        bus = await host.bus.statistics()
+        if bus.pending:
+            return "messages wait to be committed"
+        for topic in bus.topics:
             if self.observer.seen.get(topic.topic, 0) != topic.last_seq:
                 return f"the observer has not seen all of {topic.topic}"
         return None

@@ -219,7 +219,7 @@ class SimProvider:
     async def _babble(self, garbage: Armed[kinds.Garbage], give: Sender) -> None:
         faults, fault = self._faults, garbage.fault
         await until(faults.world, fault.at)
-        while garbage.on:
+        while garbage.on and not faults.world.closing:
             await trio.sleep(garbage.rng.uniform(0.5, 1.5) / fault.per_s)
             products = faults.products(fault.product)
             if not products:
