@@ -104,7 +104,7 @@ GARBAGE: Final[dict[str, tuple[Fate, Callable[[Garbled], Any]]]] = {
     "strikes_repeated": ("condemned", lambda g: g.with_column("strike", _repeated)),
     "strikes_nan": ("condemned", lambda g: g.with_column("strike", lambda k: k * math.nan)),
     "strikes_negative": ("condemned", lambda g: g.with_column("strike", lambda k: k - 2.0 * k.max())),
-    "expiry_no_date": ("condemned", lambda g: g.chained(expiry="tomorrow")),
+    "expiry_no_date": ("refused", lambda g: g.chained(expiry="tomorrow")),
     "time_negative": ("passes", lambda g: g.ticked(ts_event=-g.tick.ts_event)),
     "time_of_1970": ("passes", lambda g: g.ticked(ts_event=0)),
     "chain_empty": ("passes", lambda g: g.chained(columns=np.empty((CHAIN_ROWS, 0)))),
