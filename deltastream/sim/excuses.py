@@ -35,6 +35,10 @@ class Excuses:
         """Whether any fault that struck so far accounts for one of these."""
         return any(not fault.excuses.isdisjoint(what) for _, _, fault in self._struck)
 
+    def count(self, what: str) -> int:
+        """How many faults that struck account for it."""
+        return sum(what in fault.excuses for _, _, fault in self._struck)
+
     def around(self, since: float, now: float, *what: str) -> bool:
         """Whether a fault accounts for one of these between `since` and `now`, its recovery included."""
         return any(

@@ -119,12 +119,17 @@ class Line:
     def cut(self, seq: int) -> None:
         """The epoch has changed: only what is up to `seq` keeps its meaning.
 
-        May be told again as long as nothing was seen under the new one.
+        May be told again as long as nothing was seen under the new one: then that counts.
         """
         if self.epochs[-1] is not None:
             self.cuts.append(seq)
             self.epochs.append(None)
-        self.cuts[-1] = min(self.cuts[-1], seq)
+        self.cuts[-1] = seq
+        for epoch, back in [
+            place for place in self.void if place[0] == len(self.cuts) - 1 and place[1] <= seq
+        ]:
+            seen = self.live[back] = self.void.pop((epoch, back))
+            seen.void = False
         for gone in [each for each in self.live if each > seq]:
             self._void(gone, len(self.cuts) - 1)
         self.last = seq

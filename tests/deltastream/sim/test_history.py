@@ -110,6 +110,17 @@ def test_a_message_is_found_under_every_name_it_has(told):
     assert [seen.void for seen in line] == [False, True, True, True, False]
 
 
+def test_a_second_new_epoch_may_give_back_what_the_first_had_taken(told):
+    """A backup of before the first is put back; nothing of this topic was seen in between."""
+    told.give(("e", 1), ("e", 2), ("e", 3))
+    told.history.declare(Gap("a", "e", 1, 3, "epoch_changed"))
+    told.history.declare(Gap("a", "e", 3, 3, "epoch_changed"))
+    told.give(("g", 3), price=7.0)
+    assert told.codes == []
+    assert [told.find("e", seq) for seq in (1, 2, 3)] == [0, 1, 2]
+    assert [seen.void for seen in told.history.lines["a"]] == [False, False, True, False]
+
+
 def test_a_message_lost_from_the_log(told):
     told.give(("e", 1), ("e", 2))
     line = told.history.lines["a"]
