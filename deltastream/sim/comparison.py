@@ -40,6 +40,8 @@ async def compare_store(
 
     Codes: "store_missing", "store_extra", "store_order", "bars", "metrics", "latest".
 
+    Cancellation: what was not compared yet is not.
+
     Args:
         model: has seen the whole log, and its dead letters.
         store: everything has taken effect.

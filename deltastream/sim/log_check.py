@@ -17,6 +17,8 @@ async def check_log(
 ) -> None:
     """Every message seen stands where it was seen, unchanged, and nothing else does.
 
+    Cancellation: what was not read yet is not judged.
+
     Args:
         bus: all is settled.
         history: what the observer was given; what is lost for good becomes void there.

@@ -206,6 +206,8 @@ class Readers:
 
         A topic of which messages have become void is left out: the store may have the effect of
         messages that no reader can see any more, and a reader in the act of reading anew has less.
+
+        Cancellation: who was not compared yet is not.
         """
         answers: dict[Key, bytes | None] = {}
         for reader in self.readers:
