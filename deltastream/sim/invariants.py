@@ -186,8 +186,8 @@ class Invariants:
             world.violate("not_recovered", f"settled {late:.1f} s later than it should")
         history, excuses = self.model.history, self._excuses
         await check_log(host.bus, history, world.violate, lost=excuses.ever("lost_any"), share=self._share)
-        self.model.bury(await host.bus.dead_letters(limit=_LETTERS), excuses.ever("lost_any"))
         lost = excuses.ever("lost_tail", "lost_any")
+        self.model.bury(await host.bus.dead_letters(limit=_LETTERS), excuses.ever("lost_any"), lost=lost)
         for topic, position, message in self._accepted.unseen():
             if lost:
                 self.model.suppose(topic, message)

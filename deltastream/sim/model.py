@@ -72,11 +72,12 @@ class Model:
             self.derivations.enriched(item.topic, seen, message)
         return seen
 
-    def bury(self, letters: Iterable[DeadLetter], excused: bool) -> None:
+    def bury(self, letters: Iterable[DeadLetter], excused: bool, *, lost: bool = False) -> None:
         """The dead letters at the end. Only a message that is not what its type says earns one.
 
         Args:
-            excused: the plan accounts for dead letters of good messages, and for letters that are lost.
+            excused: the plan accounts for dead letters of good messages.
+            lost: it accounts for letters that are gone with the journal's end, or from anywhere in it.
         """
         for letter in letters:
             where = f"{letter.topic} {letter.position.epoch}/{letter.position.seq} of {letter.group}"
@@ -92,7 +93,7 @@ class Model:
                 twin.dead = (*twin.dead, letter.group)
             if seen.sound and not excused:
                 self._complain("dead_unearned", f"{where} is sound: {letter.error[:200]}")
-        if excused:
+        if lost:
             for line in self.history.lines.values():
                 for seen in line:
                     if not seen.sound and not seen.dead:
