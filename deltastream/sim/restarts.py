@@ -2,7 +2,8 @@
 
 For each supervisor it knows the order of the children, who runs, and when failures were counted.
 It judges four things: that failures are restarted within the intensity and given up beyond it, that
-children start in order and are stopped in reverse, and that giving up reaches the parent.
+children start in order and are stopped in reverse, and that giving up reaches the parent. And it knows how
+long a supervisor waits, at the least, before it starts a child that failed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from deltastream.sim.history import Complain
-from supervisors import Event, EventKind, SupervisorStatistics
+from supervisors import Backoff, Event, EventKind, SupervisorStatistics
 
 __all__ = ["Restarts"]
 
@@ -21,6 +22,8 @@ _BEGINS: Final = (EventKind.STARTED, EventKind.RESTARTED)
 _REST: Final = "rest for one"
 _ESCALATION_S: Final = 15.0
 """What stopping everything may take, twice over the default grace of a child."""
+_BACKOFF: Final = Backoff()
+"""Of all supervisors of a host."""
 
 
 @dataclass
@@ -30,6 +33,9 @@ class _Supervisor:
     Attributes:
         running: children that have started and not ended.
         stamps: when failures were counted that may still be within the window.
+        since: when each child has started, the last time.
+        failures: of each child, in a row.
+        earliest: when each child that failed may be started again.
         gave_up: when, until the parent has dealt with it.
     """
 
@@ -40,6 +46,9 @@ class _Supervisor:
     period: float
     running: set[str] = field(default_factory=set)
     stamps: list[float] = field(default_factory=list)
+    since: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    earliest: dict[str, float] = field(default_factory=dict)
     gave_up: float | None = None
     stuck: bool = False
 
@@ -47,6 +56,9 @@ class _Supervisor:
         """A new incarnation: nothing is running, nothing counted."""
         self.running.clear()
         self.stamps.clear()
+        self.since.clear()
+        self.failures.clear()
+        self.earliest.clear()
         self.gave_up = None
         self.stuck = False
 
@@ -55,6 +67,13 @@ class _Supervisor:
         self.stamps = [stamp for stamp in self.stamps if stamp >= now - self.period]
         self.stamps.append(now)
         return len(self.stamps)
+
+    def fail(self, name: str, now: float) -> None:
+        """A child failed that will be started again, after a while."""
+        healthy = name in self.since and now - self.since[name] >= _BACKOFF.reset_after
+        row = self.failures[name] = 1 if healthy else self.failures.get(name, 0) + 1
+        longest = min(_BACKOFF.initial * _BACKOFF.factor ** (row - 1), _BACKOFF.maximum)
+        self.earliest[name] = now + longest * (1 - _BACKOFF.jitter)
 
 
 class Restarts:
@@ -134,6 +153,12 @@ class Restarts:
             absent = [other for other in parent.children[:place] if other not in parent.running]
             if absent:
                 self._complain("start_order", f"{event.path} was started while {absent[0]} did not run")
+            left = [other for other in parent.children[place + 1 :] if other in parent.running]
+            if left:
+                self._complain("start_order", f"{event.path} was started while {left[0]} still ran")
+        if event.at < parent.earliest.pop(name, 0.0):
+            self._complain("backoff_missing", f"{event.path} was started at once after it had failed")
+        parent.since[name] = event.at
         parent.running.add(name)
         self._since[event.path] = event.at
 
@@ -148,6 +173,7 @@ class Restarts:
 
     def _backs_off(self, parent: _Supervisor, name: str, event: Event) -> None:
         """A failure was counted, and will be followed by a restart."""
+        parent.fail(name, event.at)
         count = parent.count(event.at)
         if count > parent.max_restarts:
             self._complain(

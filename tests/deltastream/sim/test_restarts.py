@@ -76,7 +76,7 @@ def judge(shape):
 
 
 def failure(path, at=1.0):
-    return [(K.CRASHED, path, at), (K.BACKING_OFF, path, at), (K.RESTARTED, path, at)]
+    return [(K.CRASHED, path, at), (K.BACKING_OFF, path, at), (K.RESTARTED, path, at + 0.2)]
 
 
 def test_a_restart_within_the_intensity(judge):
@@ -113,10 +113,10 @@ def test_a_new_incarnation_of_a_supervisor_counts_anew(judge):
         (K.STOPPED, "root/c"),
         (K.CRASHED, "root/sub", 2.0),
         (K.BACKING_OFF, "root/sub", 2.0),
-        (K.STARTED, "root/sub/x", 2.0),
-        (K.STARTED, "root/sub/y", 2.0),
-        (K.RESTARTED, "root/sub", 2.0),
-        (K.RESTARTED, "root/c", 2.0),
+        (K.STARTED, "root/sub/x", 2.2),
+        (K.STARTED, "root/sub/y", 2.2),
+        (K.RESTARTED, "root/sub", 2.2),
+        (K.RESTARTED, "root/c", 2.2),
         *failure("root/sub/x", 2.5),
     ]
     assert judge(*events) == []
@@ -124,10 +124,26 @@ def test_a_new_incarnation_of_a_supervisor_counts_anew(judge):
 
 def test_the_rest_is_stopped_in_reverse_and_started_in_order(judge):
     down = [(K.CRASHED, "root/a"), (K.BACKING_OFF, "root/a"), (K.STOPPED, "root/c"), (K.STOPPED, "root/sub")]
-    up = [(K.RESTARTED, "root/a"), (K.RESTARTED, "root/sub"), (K.RESTARTED, "root/c")]
+    up = [(K.RESTARTED, path, 1.2) for path in ("root/a", "root/sub", "root/c")]
     assert judge(*down, *up) == []
     assert judge(*down[:2], down[3], down[2], *up) == ["stop_order"]
-    assert judge(*down, up[0], up[2], up[1]) == ["start_order"]
+    assert judge(*down, up[0], up[2], up[1]) == ["start_order", "start_order"]
+    assert judge(*down[:2], up[0]) == ["start_order"]
+
+
+def test_a_child_that_fails_again_and_again_waits_longer_each_time(judge):
+    again = [(K.CRASHED, "root/a", 1.3), (K.BACKING_OFF, "root/a", 1.3)]
+    first = [(K.CRASHED, "root/a"), (K.STOPPED, "root/c"), (K.STOPPED, "root/sub"), (K.BACKING_OFF, "root/a")]
+    assert judge(*first, (K.RESTARTED, "root/a", 1.07)) == ["backoff_missing"]
+    assert judge(*first, (K.RESTARTED, "root/a", 1.08), *again, (K.RESTARTED, "root/a", 1.46)) == []
+    assert judge(*first, (K.RESTARTED, "root/a", 1.08), *again, (K.RESTARTED, "root/a", 1.44)) == [
+        "backoff_missing"
+    ]
+
+
+def test_a_child_that_was_healthy_begins_a_new_row_of_failures(judge):
+    healthy = [(K.CRASHED, "root/sub/x", 40.0), (K.BACKING_OFF, "root/sub/x", 40.0)]
+    assert judge(*failure("root/sub/x"), *healthy, (K.RESTARTED, "root/sub/x", 40.08)) == []
 
 
 def test_two_incarnations_at_once(judge):
