@@ -105,8 +105,9 @@ class _Product:
         for interval_s in _BARS_S:
             await self._bars(interval_s, ticks)
         asked = sorted({seen.ts_event for seen in (*ticks, *chains, *statuses)})
-        instants = [None, *self._rng.sample(asked, min(_INSTANTS, len(asked)))]
-        for at in instants:
+        overtaken = sorted(_overtaken(ticks, statuses, *series.values()))
+        instants = (asked, overtaken)
+        for at in (None, *(at for all in instants for at in self._rng.sample(all, min(_INSTANTS, len(all))))):
             await self._latest(at, ticks, statuses, surfaces)
             await self._latest_chains(at, series)
 
@@ -323,6 +324,18 @@ def _owed(seen: Seen) -> bool:
 def _possible(seen: Seen) -> bool:
     """Whether its effect may be there or not: it is void now, or was given up although it was sound."""
     return seen.void or "lost" in seen.dead or ("storage" in seen.dead and seen.sound)
+
+
+def _overtaken(*series: Sequence[Seen]) -> set[int]:
+    """Times at which a message stands that was the newest of its series when an older one came."""
+    found = set()
+    for held in series:
+        newest: int | None = None
+        for seen in sorted(held, key=lambda seen: seen.number):
+            if newest is not None and seen.ts_event < newest:
+                found.add(newest)
+            newest = seen.ts_event if newest is None else max(newest, seen.ts_event)
+    return found
 
 
 def _body(message: Message) -> bytes:
