@@ -1,4 +1,4 @@
-"""No accepted message is lost: what the feed was told against what stands in the log."""
+"""No accepted message is lost, nor twice in the log: what the feed was told against what stands there."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ class Acceptance:
         self._history = history
         self._complain = complain
         self._unseen: dict[Place, Message] = {}
+        self._keyed: dict[tuple[str, str], list[Position]] = {}
 
-    def accept(self, topic: str, position: Position, message: Message) -> None:
+    def accept(self, topic: str, position: Position, message: Message, key: str | None = None) -> None:
         """An append was acknowledged."""
+        if key is not None:
+            self._keyed.setdefault((topic, key), []).append(position)
         seen = self._history.find(topic, position)
         if seen is None:
             self._unseen[topic, position.epoch, position.seq] = message
@@ -47,6 +50,14 @@ class Acceptance:
             if seen is None or seen.digest != digest_of(understood(message)[0]):
                 missing.append((topic, position, message))
         return missing
+
+    def complete(self) -> None:
+        """Nothing more will come: what was appended under one key stands in the log once."""
+        for (topic, key), positions in self._keyed.items():
+            found = [self._history.find(topic, position) for position in positions]
+            places = {seen.number: seen.seq for seen in found if seen is not None and not seen.void}
+            if len(places) > 1:
+                self._complain("accepted_twice", f"{topic} {list(places.values())} have the key {key!r}")
 
     def _compare(self, topic: str, position: Position, seen: Seen, message: Message) -> None:
         if seen.digest != digest_of(understood(message)[0]):

@@ -134,9 +134,6 @@ class Intake:
     def give(self) -> None:
         """The feed has asked for one more message and got it."""
         self._given += 1
-
-    def check(self) -> None:
-        """At any instant of a feed that runs."""
         waiting = self._given - self._done()
         if waiting > _INTAKE:
             self._complain("queue_bound", f"{waiting} messages wait between provider and journal")

@@ -134,6 +134,16 @@ class Line:
             self._void(gone, len(self.cuts) - 1)
         self.last = seq
 
+    def is_back(self, seq: int, digest: bytes) -> bool:
+        """Whether a message given now is the one that the last change of the epoch has declared void.
+
+        A source may well give the same message again, but not one that it has given once only.
+        """
+        before = self.void.get((len(self.epochs) - 2, seq))
+        if before is None or before.digest != digest:
+            return False
+        return not any(seen.digest == digest and seen is not before for seen in self)
+
     def lose(self, seq: int) -> None:
         """This message does not stand in the log any more, although its epoch holds."""
         self.gone.add(self.live[seq].number)
@@ -150,6 +160,10 @@ class History:
     Args:
         complain: told of every broken promise.
         explained: whether the plan of faults accounts for a gap.
+
+    Attributes:
+        lines: by topic; epochs: all, in order; gaps: all that were told.
+        back: what was declared void by a new epoch, and stands under it where it stood.
     """
 
     def __init__(self, complain: Complain, explained: Callable[[Gap], bool]) -> None:
@@ -158,6 +172,7 @@ class History:
         self.lines: dict[str, Line] = {}
         self.epochs: list[str] = []
         self.gaps: list[Gap] = []
+        self.back: list[str] = []
 
     def line(self, topic: str) -> Line:
         """The topic, begun where it is new."""
@@ -208,6 +223,8 @@ class History:
             return None
         if seq != line.last + 1:
             self._complain("sequence_gap", f"{record.topic} {epoch}/{seq} follows {line.last}, undeclared")
+        if line.is_back(seq, digest):
+            self.back.append(f"{record.topic} {epoch}/{seq}")
         line.last = seq
         seen = Seen(line.count, len(line.epochs) - 1, seq, digest, ts_event)
         line.count += 1

@@ -104,7 +104,7 @@ class Invariants:
             self._freshness.publish(self._world.now(), item.message)
 
     def _accept(self, entry: Accepted) -> None:
-        self._accepted.accept(entry.topic, entry.position, entry.message)
+        self._accepted.accept(entry.topic, entry.position, entry.message, entry.key)
         self._freshness.hear(self._world.now(), entry.message)
 
     def _event(self, event: Event) -> None:
@@ -146,7 +146,6 @@ class Invariants:
             return
         waiting = host.tree.events().waiting
         self._health.bounds(host.bus._core.writer.pending_bytes, host.settings.bus.max_pending_bytes, waiting)
-        self._intake.check()
         feed = None
         if self._restarts is not None:
             feed = None if self._world.closing else self._restarts.running_since(_FEED)
@@ -193,6 +192,11 @@ class Invariants:
                 self.model.suppose(topic, message)
             else:
                 world.violate("lost_accepted", f"{topic} {position.epoch}/{position.seq} is not in the log")
+        self._accepted.complete()
+        # A copy from before an epoch cannot know what the epoch's positions mean.
+        copied = len(history.epochs) > 2 and lost
+        for where in () if copied else history.back:
+            world.violate("void_needlessly", f"{where} stands where it stood before it was declared void")
         self.model.derivations.complete(excuses.ever("lost_any"))
         self.model.derivations.surfaces()
         rng = random.Random(f"instants/{world.scenario.seed}")

@@ -158,3 +158,47 @@ class TestAcceptance:
         accepted.see("a", Position("f", 2), told.history.find("a", Position("f", 2)))
         [(_, position, _)] = accepted.unseen()
         assert position == Position("e", 2)  # of which the observer was told that it ended at 1
+
+
+@pytest.mark.parametrize(("price", "back"), [(100.0, ["a f/2", "a f/3"]), (7.0, [])])
+def test_what_was_declared_void_and_is_back(told, price, back):
+    told.give(("e", 1), ("e", 2), ("e", 3))
+    told.history.declare(Gap("a", "e", 2, 3, "epoch_changed"))
+    told.give(("f", 2), ("f", 3), price=price)
+    assert told.history.back == back
+
+
+def test_a_source_that_stands_still_brings_nothing_back(told):
+    for seq in (1, 2, 3):
+        told.history.take(Record("a", Position("e", seq), tick(1)), b"the same", 1)
+    told.history.declare(Gap("a", "e", 3, 3, "epoch_changed"))
+    told.history.take(Record("a", Position("f", 3), tick(1)), b"the same", 1)
+    assert told.history.back == []
+
+
+class TestKeys:
+    @pytest.fixture
+    def accepted(self, told):
+        told.give(("e", 1), ("e", 2), ("e", 3))
+        return Acceptance(told.history, lambda code, detail: told.codes.append(code))
+
+    def test_a_message_appended_twice_under_one_key(self, told, accepted):
+        for seq in (1, 2):
+            accepted.accept("a", Position("e", seq), tick(seq), "k")
+        accepted.complete()
+        assert told.codes == ["accepted_twice"]
+
+    def test_the_position_of_the_first_is_given_again(self, told, accepted):
+        for key in ("k", "k", None, None):
+            accepted.accept("a", Position("e", 2), tick(2), key)
+        accepted.accept("a", Position("e", 3), tick(3), "l")
+        accepted.complete()
+        assert told.codes == []
+
+    def test_what_has_become_void_may_come_again(self, told, accepted):
+        accepted.accept("a", Position("e", 3), tick(3), "k")
+        told.history.declare(Gap("a", "e", 3, 3, "epoch_changed"))
+        told.give(("f", 3), price=7.0)
+        accepted.accept("a", Position("f", 3), tick(3, 7.0), "k")
+        accepted.complete()
+        assert told.codes == []
