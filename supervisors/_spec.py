@@ -134,7 +134,7 @@ class SupervisorSpec:
             raise InvalidSpec(f"{self.name}: two children named {repeated[0]!r}")
         for child in self.children:
             check_significance(self, child)
-        boxes = Counter(id(box) for box in mailboxes_of(self))
+        boxes = Counter(id(box) for box in mailboxes_of(self))  # seam: counted, in no order
         if any(count > 1 for count in boxes.values()):
             raise InvalidSpec(f"{self.name}: a mailbox is read by two children")
 

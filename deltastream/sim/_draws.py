@@ -48,7 +48,7 @@ class _Drawing:
 
     def seconds(self, low: float, high: float) -> float:
         """Some time, small ones as likely as large ones."""
-        return round(low * math.pow(high / low, self.rng.random()), 3)
+        return round(low * math.pow(high / low, self.rng.random()), 3)  # seam: milliseconds
 
     def lasting(self, low: float, high: float) -> float:
         """A duration that leaves some time before the end."""

@@ -20,7 +20,7 @@ _LEFT_BEHIND: Final = ("control.sock", "control.sock.new", "lock")
 def scratch_directory() -> Iterator[Path]:
     """A fresh directory, in memory where there is one, removed afterwards. Its path is always as long."""
     where = _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
-    path = Path(tempfile.mkdtemp(prefix="deltastream-sim-", dir=where))
+    path = Path(tempfile.mkdtemp(prefix="deltastream-sim-", dir=where))  # seam: hidden by World.tidy
     try:
         yield path
     finally:

@@ -20,7 +20,7 @@ def open_files(directory: Path) -> list[str]:
     found = []
     prefix = f"{directory}{os.sep}"
     with suppress(FileNotFoundError):
-        for descriptor in os.listdir(_DESCRIPTORS):
+        for descriptor in os.listdir(_DESCRIPTORS):  # seam: sorted at the end
             with suppress(FileNotFoundError):
                 target = os.readlink(_DESCRIPTORS / descriptor)
                 if target.startswith(prefix):

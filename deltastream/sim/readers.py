@@ -157,7 +157,7 @@ class Reader:
         """Begin anew with the topics of which something seen has become void."""
         voided, self._voided = set(self._voided), []
         self.latest = {key: message for key, message in self.latest.items() if key[0] not in voided}
-        for topic in voided:
+        for topic in sorted(voided):
             self.positions.pop(topic, None)
             self._next.pop(topic, None)
 

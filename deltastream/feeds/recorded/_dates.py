@@ -115,7 +115,7 @@ def _read(text: str) -> int | None:
         if (hour := _hour(int(time[1]), rest, language)) is not None
         and (instant := _instant(year, month, day, hour, int(time[2]), int(time[3] or 0), zone)) is not None
     }
-    return instants.pop() if len(instants) == 1 else None
+    return instants.pop() if len(instants) == 1 else None  # seam: there is one
 
 
 def _instant(
@@ -166,12 +166,12 @@ def _months(text: str) -> Iterator[tuple[int, _Language]]:
     words = _words(text)
     english = {month for name, month in _ENGLISH_MONTHS.items() if name in words}
     if english:
-        for month in english:
+        for month in sorted(english):
             yield month, _ANY_LANGUAGE
         return
     for tag in _LANGUAGES.split():
         language = _language(tag)
-        for name in language.months.keys() & words:
+        for name in sorted(language.months.keys() & words):
             for month in language.months[name]:
                 yield month, language
 

@@ -35,7 +35,7 @@ def list_files(path: str | os.PathLike[str]) -> list[str]:
         if not top.is_dir():
             top.stat()
             return [os.fspath(path)]
-        below = [file for file in top.rglob("*") if file.is_file()]
+        below = [file for file in top.rglob("*") if file.is_file()]  # seam: sorted below
     except FileNotFoundError:
         raise FileRefused(os.fspath(path), "not_found", "there is no such file or directory") from None
     except (OSError, ValueError) as error:

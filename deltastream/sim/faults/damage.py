@@ -48,7 +48,8 @@ Files = dict[str, bytes]
 
 def data_directory(world: Path) -> Path:
     """The data directory in a world's own: the last one that was made."""
-    return max((path for path in world.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    numbers = [int(path.name) for path in world.iterdir() if path.name.isdigit()]  # seam: for the largest
+    return world / str(max(numbers))
 
 
 def lose_power(
@@ -63,7 +64,7 @@ def lose_power(
         _cut(data / f"{file}.db", share, synced.get(file))
         for file, share in (("journal", journal_share), ("store", store_share))
     ]
-    for file in data.glob("*-shm"):
+    for file in sorted(data.glob("*-shm")):
         file.unlink()
     return lost[0], lost[1]
 

@@ -65,7 +65,7 @@ class FeedFaults:
 
     def accepted(self, entry: Accepted) -> None:
         """Look at what the bus has accepted."""
-        known = self.refused.get(id(entry.message))
+        known = self.refused.get(id(entry.message))  # seam: looked up, in no order
         if known is not None and known[1] is entry.message:
             self.world.violate("accepted_garbage", f"{known[0]} was accepted on {entry.topic}")
 
@@ -230,7 +230,7 @@ class SimProvider:
             if GARBAGE[name][0] == "refused" and isinstance(item, Delivered):
                 if item.key is not None:  # good but for its key: one of its own
                     item = changed(item, message=replace(item.message))
-                faults.refused[id(item.message)] = (name, item.message)
+                faults.refused[id(item.message)] = (name, item.message)  # seam: the same
             await give.send(item)
 
     async def _flood(self, flood: Armed[kinds.Flood], give: Sender) -> None:
