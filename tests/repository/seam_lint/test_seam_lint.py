@@ -25,7 +25,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("deltastream/host/logs.py", "threading.Thread"): "the same",
     ("deltastream/host/operations.py", "os.getpid"): "told to the operator",
     ("deltastream/host/tree.py", "os.getpid"): "told in the log, which is not published",
-    ("deltastream/sim/leaks.py", "threading.active_count"): "counts what must not be there",
     ("deltastream/storage/sqlite/repository.py", "queue.*"): "hands connections from thread to thread",
     ("deltastream/seams.py", "time.time_ns"): "the clock's seam itself",
     ("deltastream/seams.py", "secrets.token_hex"): "the ids' seam itself",
