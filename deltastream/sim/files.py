@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["copy_data", "scratch_directory"]
+__all__ = ["copy_data", "remove_scratch", "scratch_directory"]
 
 _MEMORY: Final = Path("/dev/shm")
 _LEFT_BEHIND: Final = ("control.sock", "control.sock.new", "lock")
@@ -19,12 +19,26 @@ _LEFT_BEHIND: Final = ("control.sock", "control.sock.new", "lock")
 @contextmanager
 def scratch_directory() -> Iterator[Path]:
     """A fresh directory, in memory where there is one, removed afterwards. Its path is always as long."""
-    where = _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
-    path = Path(tempfile.mkdtemp(prefix="deltastream-sim-", dir=where))  # seam: hidden by World.tidy
+    path = Path(tempfile.mkdtemp(prefix=_name(os.getpid()), dir=_where()))  # seam: hidden by World.tidy
     try:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+def remove_scratch(pid: int) -> None:
+    """Remove what a process that was killed has left of its scratch directories."""
+    for path in _where().glob(f"{_name(pid)}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _where() -> Path:
+    usable = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)
+    return _MEMORY if usable else Path(tempfile.gettempdir())
+
+
+def _name(pid: int) -> str:
+    return f"deltastream-sim-{pid:07d}-"
 
 
 def copy_data(source: Path, target: Path) -> None:
