@@ -32,6 +32,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "record": ("record:record", "Write messages of a running host's bus to a file."),
     "export": ("export:export", "Write a stored series as CSV or Parquet."),
     "config": ("config:config", "Show the configuration and where it comes from."),
+    "sim": ("sim:sim", "Simulate a host with everything that goes wrong."),
     "doctor": ("doctor:doctor", "Check whether this machine has what a host needs."),
 }
 
