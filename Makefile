@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-python test-rust test-slow soak lint lint-python lint-rust format bench \
+.PHONY: help setup run test test-python test-rust test-slow soak sim lint lint-python lint-rust format bench \
 	tables lock wheel clean
 
 # The first Python that is new enough. PYTHON=… chooses another one for a new .venv.
@@ -44,6 +44,10 @@ test-slow: setup ## kills, the installed wheel, thousands of cases: up to 15 min
 
 soak: setup ## what needs longer than a coffee
 	$(BIN)/pytest -m soak -o faulthandler_timeout=3600
+
+FOR ?= 10m
+sim: setup ## simulate fresh seeds with every fault; FOR=1h takes so long, ARGS='…' passes flags
+	@$(BIN)/deltastream sim --for $(FOR) $(ARGS)
 
 lint: lint-python lint-rust ## formatting, style, types and the extension's stub, Python and Rust
 
@@ -83,7 +87,7 @@ wheel: setup ## build the wheel into dist/
 	$(BIN)/maturin build --release --locked --out dist
 
 clean: ## remove what the commands above made
-	rm -rf .venv target dist benches/.venv-* deltastream/_core*.so .*_cache .hypothesis
+	rm -rf .venv target dist sim-failures benches/.venv-* deltastream/_core*.so .*_cache .hypothesis
 
 # $(call compile,what,file)
 compile = $(BIN)/uv pip compile $(1) --upgrade --universal --python-version 3.11 --fork-strategy fewest \
