@@ -35,13 +35,6 @@ async def test_every_seed_is_run_once_and_summed_up():
     assert summary.real_s > 0
 
 
-async def test_two_campaigns_give_the_same_digests():
-    first = await over(range(5), jobs=1)
-    second = await over(range(5), jobs=2)
-    assert [row.seed for row in first.rows] == list(range(5))
-    assert {row.seed: row.digest for row in first.rows} == {row.seed: row.digest for row in second.rows}
-
-
 async def test_faults_are_counted_as_planned_and_as_struck():
     summary = Summary()
     chosen = [Case.of(scenario_of(seed, 20.0, 1, "wild")) for seed in (1, 2)]
@@ -89,9 +82,9 @@ async def test_when_the_time_is_up_no_further_seed_is_begun():
 
     summary = Summary()
     with trio.fail_after(60):
-        await campaign(endless(), summary, jobs=2, for_s=1.5)
+        await campaign(endless(), summary, jobs=2, for_s=0.2)
     assert len(summary.rows) >= 2
-    assert 1.5 <= summary.real_s < 30
+    assert 0.2 <= summary.real_s < 30
 
 
 async def test_cancellation_keeps_what_was_done(plant):
