@@ -49,6 +49,7 @@ _SUPERVISION: Final = {
     "stop_order": "children are stopped in reverse order",
     "two_incarnations": "a child never runs twice at once",
     "intensity_exceeded": "a supervisor restarts no more often than its intensity allows",
+    "crash_unexplained": "a child crashes only where a fault accounts for it",
     "gave_up_early": "a supervisor gives up only beyond its intensity",
     "gave_up_unexplained": "a host gives up only where a fault accounts for it",
     "escalation": "where the root has given up, the host ends",
