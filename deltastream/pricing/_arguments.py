@@ -51,7 +51,7 @@ def align(names: Sequence[str], values: Sequence[object], is_call: object) -> tu
     shapes = {operand.shape for operand in operands if isinstance(operand, np.ndarray)}
     if not shapes:
         return (), operands
-    shape = shapes.pop() if len(shapes) == 1 else _common([*names, "is_call"], operands)
+    shape = shapes.pop() if len(shapes) == 1 else _common([*names, "is_call"], operands)  # seam: there is one
     size = math.prod(shape)
     return shape, [
         _spread(operand, shape, size) if isinstance(operand, np.ndarray) else operand for operand in operands
