@@ -160,6 +160,10 @@ class Machine:
                         await host.run(task_status=_Started(lambda: self._stands(host)))
                     except Exception as raised:
                         error = raised
+                    except BaseExceptionGroup as group:
+                        error, others = group.split(Exception)
+                        if others is not None:
+                            raise others from None
                 nursery.cancel_scope.cancel()
         finally:
             process.reset(token)

@@ -9,6 +9,7 @@ __all__ = ["PROMISES"]
 
 _DELIVERY: Final = {
     "lost_accepted": "a message that was accepted stands in the log, as it was accepted",
+    "accepted_twice": "what is appended under one key stands in the log once",
     "accepted_garbage": "the feed refuses what no reader could read",
     "log_changed": "what stands in the log stays as it was",
     "log_lost": "what stands in the log stays there",
@@ -22,6 +23,7 @@ _ORDER: Final = {
     "position_reissued": "a position is given to one message alone",
     "position_repeated": "a reader is given each position once",
     "epoch_undeclared": "a new epoch is told before the first message of it",
+    "void_needlessly": "a new epoch declares nothing void that stands where it stood",
     "epoch_returned": "an epoch that has passed does not come back",
 }
 _DERIVATION: Final = {
@@ -49,6 +51,7 @@ _SUPERVISION: Final = {
     "stop_order": "children are stopped in reverse order",
     "two_incarnations": "a child never runs twice at once",
     "intensity_exceeded": "a supervisor restarts no more often than its intensity allows",
+    "backoff_missing": "a child that has failed is not started again at once",
     "crash_unexplained": "a child crashes only where a fault accounts for it",
     "gave_up_early": "a supervisor gives up only beyond its intensity",
     "gave_up_unexplained": "a host gives up only where a fault accounts for it",

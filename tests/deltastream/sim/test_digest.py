@@ -87,7 +87,7 @@ def test_two_processes_agree_on_kills_and_damaged_files():
 
 
 def test_a_hundred_seeds_give_a_hundred_digests():
-    found, _ = ended(begun(range(100), 0, 6.0))
+    found, _ = ended(begun(range(100), 0, 15.0))
     assert len({verdict["digest"] for verdict in found.values()}) == 100
 
 

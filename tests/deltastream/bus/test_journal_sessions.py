@@ -1,0 +1,143 @@
+"""Sessions of the journal: what the notes beside it tell of how the last one ended."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from structlog.testing import capture_logs
+
+from deltastream.bus import BusSettings, Entry, _opening, open_bus
+from deltastream.messages import Position
+
+V1 = """
+PRAGMA application_id = 1146309169; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL);
+CREATE TABLE message (id INTEGER PRIMARY KEY, key TEXT, ts INTEGER NOT NULL, total INTEGER NOT NULL,
+    crc INTEGER NOT NULL, frame BLOB NOT NULL);
+CREATE UNIQUE INDEX message_key ON message (id >> 40, key) WHERE key IS NOT NULL;
+CREATE TABLE subscription (consumer TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (consumer, pattern))
+    WITHOUT ROWID;
+CREATE TABLE progress (consumer TEXT NOT NULL, topic INTEGER NOT NULL, acked INTEGER NOT NULL,
+    lost INTEGER NOT NULL, PRIMARY KEY (consumer, topic)) WITHOUT ROWID;
+CREATE TABLE failure (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, consumer TEXT NOT NULL,
+    topic INTEGER NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, due INTEGER, error TEXT NOT NULL, trace TEXT NOT NULL, frame BLOB NOT NULL,
+    UNIQUE (consumer, topic, epoch, seq));
+CREATE TABLE lineage (epoch TEXT NOT NULL, topic INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (epoch, topic)) WITHOUT ROWID;
+INSERT INTO meta VALUES ('epoch', 'e1');
+INSERT INTO topic VALUES (1, 'market.tick.SPY', 2), (2, 'emptied', 7);
+INSERT INTO subscription VALUES ('g', 'market.*');
+INSERT INTO progress VALUES ('g', 1, 3, 0);
+"""
+
+
+class TestSession:
+    async def test_another_boot_begins_a_new_epoch(self, log, clock, tick):
+        """A machine that died may have taken the last commits with it: their numbers are void."""
+        async with log.open() as bus:
+            positions = await bus.append_batch([Entry("a", tick(n)) for n in range(3)])
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("INSERT INTO meta VALUES ('session', 'before process')")
+            db.commit()
+        with capture_logs() as lines:
+            async with log.open() as bus:
+                position = await bus.append("a", tick(3))
+                assert position.seq == 4
+                assert "the machine stopped" in str(bus.salvage)
+                assert position.epoch != positions[0].epoch
+                ahead = {"a": Position(positions[0].epoch, 5)}
+                async with bus.consume(["a"], "store", positions=ahead) as consumer:
+                    assert [d.position for d in await consumer.batch()] == [position]
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+    async def test_another_boot_keeps_the_epoch_where_every_commit_was_synced(self, log, clock, tick):
+        async with log.open(durability="power") as bus:
+            position = await bus.append("a", tick(0))
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("INSERT INTO meta VALUES ('session', 'before power')")
+            db.commit()
+        async with log.open() as bus:
+            assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
+
+    async def test_the_same_boot_keeps_the_epoch(self, tmp_path, virtual, autojump_clock, tick):
+        """As after kill -9: the session was not ended, but the machine went on."""
+        async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+            position = await bus.append("a", tick(0))
+            for suffix in ("", "-wal", "-shm"):
+                shutil.copy(tmp_path / f"a.db{suffix}", tmp_path / f"b.db{suffix}")
+        async with open_bus(tmp_path / "b.db", BusSettings(), virtual) as bus:
+            assert bus.salvage is None
+            assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
+
+    async def test_a_single_frame_that_is_missing_is_missed(self, tmp_path, virtual, autojump_clock, tick):
+        """The last commit of a small message; nothing that the opening writes may stand in for it."""
+        async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+            accepted = [await bus.append("a", tick(n)) for n in range(3)]
+            for suffix in ("", "-wal", "-shm"):
+                shutil.copy(tmp_path / f"a.db{suffix}", tmp_path / f"b.db{suffix}")
+        with (tmp_path / "b.db-wal").open("r+b") as log:
+            log.truncate(log.seek(0, 2) - 4120)
+        with capture_logs() as lines:
+            async with open_bus(tmp_path / "b.db", BusSettings(), virtual) as bus:
+                assert await bus.append("a", tick(9)) not in accepted
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+
+    async def test_a_death_before_the_new_epoch_does_not_take_the_witness_with_it(
+        self, tmp_path, virtual, autojump_clock, tick, monkeypatch
+    ):
+        """The index of a cut log is made anew by the first who opens it."""
+        here, there = tmp_path / "here", tmp_path / "there"
+        here.mkdir()
+        async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+            accepted = [await bus.append("a", tick(n)) for n in range(3)]
+            shutil.copytree(here, there)
+        with (there / "a.db-wal").open("r+b") as log:
+            log.truncate(log.seek(0, 2) - 4120)
+
+        def die(*_):
+            raise RuntimeError("killed")
+
+        monkeypatch.setattr(_opening, "renew", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            async with open_bus(there / "a.db", BusSettings(), virtual):
+                pass
+        monkeypatch.undo()
+        with capture_logs() as lines:
+            async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+                assert await bus.append("a", tick(9)) not in accepted
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"]
+        async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+            assert bus.salvage is None
+        assert sorted(file.name for file in there.iterdir()) == ["a.db", "a.db.mark"]
+
+    @pytest.mark.parametrize("earlier", [0, 1])
+    async def test_wherever_the_machine_cuts_the_log_no_number_is_given_twice(
+        self, tmp_path, virtual, autojump_clock, tick, earlier
+    ):
+        """Between the transactions of an opening, too: each cut loses what was accepted, or nothing."""
+        here, there = tmp_path / "here", tmp_path / "there"
+        here.mkdir()
+        for _ in range(earlier):
+            async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+                await bus.append("a", tick(0))
+        async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+            accepted = await bus.append("a", tick(1))
+            log = (here / "a.db-wal").read_bytes()
+            files = {name: (here / name).read_bytes() for name in ("a.db", "a.db.mark")}
+        lost = 0
+        for cut in range(0, len(log), 2060):
+            there.mkdir()
+            for name, content in files.items():
+                (there / name).write_bytes(content)
+            (there / "a.db-wal").write_bytes(log[:cut])
+            with capture_logs():
+                async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+                    assert await bus.append("a", tick(2)) != accepted
+                    lost += all(record.message != tick(1) for record in await bus.read("a"))
+            shutil.rmtree(there)
+        assert lost > 3
