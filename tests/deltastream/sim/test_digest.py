@@ -20,24 +20,24 @@ from deltastream.sim.faults import inject
 from deltastream.sim.invariants import watch
 from deltastream.sim.plan import draw
 
-def verdict(seed, duration_s):
-    scenario = msgspec.structs.replace(Scenario.short(seed), duration_s=duration_s)
+def verdict(seed, profile, duration_s):
+    scenario = msgspec.structs.replace(Scenario.short(seed, profile), duration_s=duration_s)
     plan = draw(scenario)
     found = simulate(scenario, plan, [lambda world: watch(world, inject(world, plan))])
     return msgspec.to_builtins(found) | {"hash": hash("order")}
 
-duration_s, seeds = json.loads(sys.argv[1])
-print(json.dumps([verdict(seed, duration_s) for seed in seeds]))
+profile, duration_s, seeds = json.loads(sys.argv[1])
+print(json.dumps([verdict(seed, profile, duration_s) for seed in seeds]))
 """
 
 DEATHS = ("kill", "kill_at_statement", "torn_commit")
 DAMAGE = ("flipped_bytes", "power_cut", "old_copy", "ruined_store")
 
 
-def begun(seeds, hash_seed, duration_s):
+def begun(seeds, hash_seed, profile="short", duration_s=60.0):
     """A process that simulates these seeds."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, json.dumps([duration_s, list(seeds)])],
+        [sys.executable, "-c", PROGRAM, json.dumps([profile, duration_s, list(seeds)])],
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -54,9 +54,9 @@ def ended(process):
     return {verdict["scenario"]["seed"]: verdict for verdict in verdicts}, hashes
 
 
-def twice(seeds, duration_s=60.0):
+def twice(seeds):
     """Verdicts of two processes, which take the seeds in opposite orders and hash differently."""
-    processes = begun(seeds, 1, duration_s), begun(list(seeds)[::-1], 2, duration_s)
+    processes = begun(seeds, 1), begun(list(seeds)[::-1], 2)
     (one, its), (other, others) = map(ended, processes)
     assert its != others
     return one, other
@@ -87,7 +87,7 @@ def test_two_processes_agree_on_kills_and_damaged_files():
 
 
 def test_a_hundred_seeds_give_a_hundred_digests():
-    found, _ = ended(begun(range(100), 0, 15.0))
+    found, _ = ended(begun(range(100), 0, "none", 6.0))
     assert len({verdict["digest"] for verdict in found.values()}) == 100
 
 
