@@ -1,16 +1,21 @@
-"""The bus against a model that keeps everything in lists: any order of operations, any reopening."""
+"""The bus against a model that keeps everything in lists: any order of operations, any reopening.
+
+Reopened it is after an ordered end, after the death of its process at any instant, and by a service that
+crashed and is run again.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 
 import trio
+import trio.testing
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
-from trio.testing import MockClock
 
 from deltastream.bus import BusSettings, EmbeddedBus, Entry, RetrySettings
 from deltastream.messages import UnderlyingTick
@@ -19,6 +24,11 @@ from deltastream.seams import InlineThreads, Seams
 TOPICS = ("a.x", "a.y", "b")
 ATTEMPTS = 3
 RETRY = RetrySettings(max_attempts=ATTEMPTS, base_s=1.0, cap_s=10.0)
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from(TOPICS), st.integers(0, 99), st.none() | st.sampled_from("klm")),
+    min_size=1,
+    max_size=6,
+)
 
 
 class Model:
@@ -41,6 +51,25 @@ class Model:
         return seq
 
 
+class Deadly(InlineThreads):
+    """Calls once, between the `after`-th instant before or after work and the next."""
+
+    def __init__(self, after, call):
+        self._left = after
+        self._call = call
+
+    async def run(self, fn, *args, limiter=None):
+        self._pass()
+        result = await super().run(fn, *args, limiter=limiter)
+        self._pass()
+        return result
+
+    def _pass(self):
+        self._left -= 1
+        if self._left == -1:
+            self._call()
+
+
 class BusMachine(RuleBasedStateMachine):
     """Each rule runs the event loop until the operation is done; time is virtual."""
 
@@ -48,13 +77,15 @@ class BusMachine(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
         self.model = Model()
+        self.copy = None
+        self.dies = False
         self.ids = 0
         self.now = 0.0
 
     def teardown(self):
         shutil.rmtree(self.directory)
 
-    def seams(self):
+    def seams(self, threads=None):
         machine = self
 
         class Clock:
@@ -70,35 +101,110 @@ class BusMachine(RuleBasedStateMachine):
             def random(self):
                 return 0.5
 
-        return Seams(clock=Clock(), rng=Rng(), ids=Ids(), threads=InlineThreads())
+        return Seams(clock=Clock(), rng=Rng(), ids=Ids(), threads=threads or InlineThreads())
+
+    def bus(self, seams=None):
+        settings = BusSettings(cache_bytes=200, retry=RETRY)
+        return EmbeddedBus(self.directory / "journal.db", settings, seams or self.seams())
 
     def on_bus(self, operation):
         """Open the bus, run `operation(bus)` and close it: every rule is a reopening."""
 
         async def main():
-            bus = EmbeddedBus(
-                self.directory / "journal.db",
-                BusSettings(
-                    cache_bytes=200, retry=RetrySettings(max_attempts=ATTEMPTS, base_s=1.0, cap_s=10.0)
-                ),
-                self.seams(),
-            )
+            bus = self.bus()
             async with trio.open_nursery() as nursery:
                 await nursery.start(bus.run)
                 result = await operation(bus)
+                assert bus.salvage is None
+                if self.dies:
+                    self.leave_copy()
                 bus.close()
             self.now += trio.current_time()
             return result
 
-        return trio.run(main, clock=MockClock(autojump_threshold=0))
+        return self.run(main)
 
-    @rule(
-        entries=st.lists(
-            st.tuples(st.sampled_from(TOPICS), st.integers(0, 99), st.none() | st.sampled_from("klm")),
-            min_size=1,
-            max_size=6,
-        )
-    )
+    def run(self, main):
+        """Run to the end; where the process died, go on with what its files were then."""
+        result = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        if self.copy is not None:
+            shutil.rmtree(self.directory)
+            self.directory, self.copy = self.copy, None
+        return result
+
+    def leave_copy(self):
+        """What a process leaves that dies now."""
+        if self.copy is None:
+            self.copy = Path(tempfile.mkdtemp())
+            for file in sorted(self.directory.iterdir()):
+                shutil.copyfile(file, self.copy / file.name)
+
+    @rule(dies=st.booleans())
+    def from_now_on(self, dies):
+        """Whether processes die as soon as they have their answers, or end in order."""
+        self.dies = dies
+
+    @rule(entries=ENTRIES, after=st.integers(0, 12))
+    def append_and_die(self, entries, after):
+        """Die while appending: everything is there or nothing, and it is there if it was acknowledged."""
+        answers = []
+
+        async def main():
+            bus = self.bus(self.seams(Deadly(after, self.leave_copy)))
+            async with trio.open_nursery() as nursery:
+                await nursery.start(bus.run)
+                positions = await bus.append_batch([Entry(topic, tick(n), key) for topic, n, key in entries])
+                if self.copy is None:
+                    answers.extend(positions)
+                    self.leave_copy()
+                bus.close()
+
+        self.run(main)
+        before = deepcopy(self.model)
+        expected = [self.model.append(*entry) for entry in entries]
+        if answers:
+            assert [position.seq for position in answers] == expected
+        elif self.lengths() == {topic: len(log) for topic, log in before.logs.items()}:
+            self.model = before
+        assert self.lengths() == {topic: len(log) for topic, log in self.model.logs.items()}
+
+    def lengths(self):
+        async def operation(bus):
+            found = {topic.topic: topic.last_seq for topic in (await bus.statistics()).topics}
+            return {topic: found.get(topic, 0) for topic in TOPICS}
+
+        return self.on_bus(operation)
+
+    @rule(first=ENTRIES, second=ENTRIES)
+    def service_crashes(self, first, second):
+        """Its handle stays: what is appended meanwhile waits for the next service."""
+
+        def written(entries):
+            return [Entry(topic, tick(number), key) for topic, number, key in entries]
+
+        async def main():
+            bus = self.bus()
+            positions = []
+
+            async def append(entries):
+                positions.extend(await bus.append_batch(written(entries)))
+
+            async with trio.open_nursery() as nursery:
+                async with trio.open_nursery() as service:
+                    await service.start(bus.run)
+                    await append(first)
+                    service.cancel_scope.cancel()
+                nursery.start_soon(append, second)
+                await trio.testing.wait_all_tasks_blocked()
+                assert len(positions) == len(first)
+                await nursery.start(bus.run)
+                await trio.testing.wait_all_tasks_blocked()
+                bus.close()
+            return [position.seq for position in positions]
+
+        assert self.run(main) == [self.model.append(*entry) for entry in (*first, *second)]
+
+    @rule(entries=ENTRIES)
     def append(self, entries):
         async def operation(bus):
             return await bus.append_batch([Entry(topic, tick(number), key) for topic, number, key in entries])
