@@ -36,6 +36,7 @@ from deltastream.messages.types import (
     Message,
     OptionChain,
     OptionQuote,
+    Revocation,
     UnderlyingTick,
     VolatilitySurface,
 )
@@ -53,6 +54,7 @@ KINDS: Final[tuple[type[Message], ...]] = (
     LogRecord,
     Health,
     DeadLetter,
+    Revocation,
 )
 """Kinds by number. Only ever append: the numbers are on disk."""
 

@@ -28,6 +28,7 @@ __all__ = [
     "OptionQuote",
     "OptionSide",
     "Position",
+    "Revocation",
     "SurfaceSlice",
     "UnderlyingTick",
     "VolatilitySurface",
@@ -323,3 +324,25 @@ class DeadLetter(Message, frozen=True, kw_only=True, tag="dead_letter"):
     error: str
     trace: str
     frame: bytes
+
+
+class Revocation(Message, frozen=True, kw_only=True, tag="revocation"):
+    """What is known of somebody's rights is void: forget it and ask the account store again.
+
+    Concerns one session or one API key where it names one, else everything of the user.
+
+    Attributes:
+        id: names the revocation; the key it is appended by.
+        ts: when it took effect.
+        user_id: whose rights.
+        session: the session that has ended.
+        key: id of the API key that has ended.
+        reason: code such as "logout", "refresh_reused" or "user_deleted".
+    """
+
+    id: str
+    ts: int
+    user_id: str
+    reason: str
+    session: str | None = None
+    key: str | None = None

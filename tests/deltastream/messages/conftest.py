@@ -27,6 +27,7 @@ from deltastream.messages import (
     OptionChain,
     OptionQuote,
     Position,
+    Revocation,
     SurfaceSlice,
     UnderlyingTick,
     VolatilitySurface,
@@ -164,6 +165,13 @@ def examples() -> dict[str, Message]:
             error="ValueError: price",
             trace="Traceback …",
             frame=encode(tick),
+        ),
+        Revocation(
+            id="00000000000000cd",
+            ts=T0,
+            user_id="00000000000000ef",
+            reason="refresh_reused",
+            session="0000000000000012",
         ),
     ]
     return {str(m.__struct_config__.tag): m for m in messages}

@@ -58,6 +58,7 @@ def test_the_numbers_of_the_kinds_do_not_change():
         "log_record",
         "health",
         "dead_letter",
+        "revocation",
     ]
 
 
