@@ -1,4 +1,4 @@
-"""The only doors to the outside world: clock, randomness, ids and threads.
+"""The only doors to the outside world: clock, randomness, ids, threads and secrets.
 
 Everything else takes a `Seams` and asks it, so that the whole system can run under a mock clock
 from one seed. Elapsed time and sleeping go through Trio (`trio.current_time`, `trio.sleep`),
@@ -8,15 +8,15 @@ whose clock the simulation replaces as well.
 from __future__ import annotations
 
 import random
-import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import randbits, token_bytes, token_hex
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
 
-__all__ = ["Clock", "Ids", "InlineThreads", "Seams", "Threads"]
+__all__ = ["Clock", "Ids", "InlineThreads", "Seams", "Secrets", "Threads"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -55,6 +55,14 @@ class Threads(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Makes what nobody may guess: keys, tokens and salts. Nothing else draws from here."""
+
+    def draw(self, count: int) -> bytes:
+        """So many bytes, independent of all others ever drawn."""
+        ...
+
+
 class _SystemClock:
     def now_ns(self) -> int:
         return time.time_ns()
@@ -62,12 +70,17 @@ class _SystemClock:
 
 class _SystemIds:
     def new(self) -> str:
-        return secrets.token_hex(8)
+        return token_hex(8)
 
 
 class _SystemThreads:
     async def run(self, fn: Callable[[*Ts], T], *args: *Ts, limiter: trio.CapacityLimiter | None = None) -> T:
         return await trio.to_thread.run_sync(fn, *args, limiter=limiter)
+
+
+class _SystemSecrets:
+    def draw(self, count: int) -> bytes:
+        return token_bytes(count)
 
 
 class InlineThreads:
@@ -81,26 +94,31 @@ class InlineThreads:
 
 @dataclass(frozen=True)
 class Seams:
-    """The four doors, handed to everything that needs one.
+    """The five doors, handed to everything that needs one.
 
     Attributes:
         clock: time of day.
         rng: randomness (back-off jitter, synthetic markets take their own seed).
         ids: identifiers.
         threads: blocking work.
+        secrets: keys, tokens and salts. Never from `rng`, whose numbers tell those to come. The
+            operating system's wherever no other is given, so that secrets that can be guessed are
+            only ever had by asking for them: a simulation does, to run twice alike, and nothing
+            in the package outside of it may (a test reads every call).
     """
 
     clock: Clock
     rng: random.Random
     ids: Ids
     threads: Threads
+    secrets: Secrets = field(default_factory=_SystemSecrets)
 
     @classmethod
     def system(cls) -> Seams:
         """The real clock, operating-system randomness and real threads."""
         return cls(
             clock=_SystemClock(),
-            rng=random.Random(secrets.randbits(64)),
+            rng=random.Random(randbits(64)),
             ids=_SystemIds(),
             threads=_SystemThreads(),
         )
