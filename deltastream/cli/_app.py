@@ -31,6 +31,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dlq": ("dlq:dlq", "List, show, replay or drop dead letters."),
     "record": ("record:record", "Write messages of a running host's bus to a file."),
     "export": ("export:export", "Write a stored series as CSV or Parquet."),
+    "user": ("user:user", "List, add and change users, and let them in."),
+    "key": ("key:key", "List, create and revoke API keys."),
     "config": ("config:config", "Show the configuration and where it comes from."),
     "sim": ("sim:sim", "Simulate a host with everything that goes wrong."),
     "doctor": ("doctor:doctor", "Check whether this machine has what a host needs."),

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from deltastream.accounts.settings import AccountSettings
 from deltastream.analytics.settings import AnalyticsSettings
 from deltastream.bus.settings import BusSettings
 from deltastream.errors import ConfigurationError
@@ -58,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         data_dir: absolute path of the directory that holds journal, store and control socket;
             default ``$XDG_DATA_HOME/deltastream``, that is ``~/.local/share/deltastream``.
         feed: where market data comes from.
-        log, bus, store, synthetic, replay, analytics: settings of the parts.
+        log, bus, store, synthetic, replay, analytics, accounts: settings of the parts.
     """
 
     data_dir: Annotated[str, msgspec.Meta(min_length=1)]
@@ -69,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     synthetic: SyntheticSettings = SyntheticSettings()
     replay: ReplaySettings = ReplaySettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    accounts: AccountSettings = AccountSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ Owned by one host at a time through a lock that dies with its process. Layout::
 
     journal.db     the bus; beside it journal.db.mark, which tells a journal put back from a copy
     store.db       the history
+    accounts.db    users, sessions, API keys
+    accounts.keys  what signs access tokens
     control.sock   where the command line reaches the running host
     lock           held while a host runs; tells its process number
     VERSION        layout of this directory
@@ -59,6 +61,16 @@ class DataDirectory:
     def store(self) -> Path:
         """The history's SQLite file."""
         return self.path / "store.db"
+
+    @property
+    def accounts(self) -> Path:
+        """The accounts' SQLite file."""
+        return self.path / "accounts.db"
+
+    @property
+    def signing_keys(self) -> Path:
+        """The file of the keys that sign access tokens."""
+        return self.path / "accounts.keys"
 
     @property
     def control_socket(self) -> Path:

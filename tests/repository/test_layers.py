@@ -12,7 +12,7 @@ import pytest
 LAYERS = (
     {"errors", "seams", "_core"},
     {"messages"},
-    {"analytics", "bus", "feeds", "market", "pricing", "storage"},
+    {"accounts", "analytics", "bus", "feeds", "market", "pricing", "storage"},
     {"actors"},
     {"host"},
     {"sim"},

@@ -1,0 +1,5 @@
+"""The accounts of one host, on SQLite."""
+
+from deltastream.accounts.sqlite.store import SqliteAccountStore
+
+__all__ = ["SqliteAccountStore"]
