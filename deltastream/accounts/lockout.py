@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -88,11 +89,11 @@ class Attempts:
         self._known: _Recent[_Subject, float] = _Recent()
 
     def check(self, account: str, address: str) -> None:
-        """Raise TooManyAttempts where the account or the address must wait."""
+        """Raise TooManyAttempts where the account or the address must wait. Either may be empty: none."""
         now = trio.current_time()
         wait = max(
-            self._wait(self._account(account, address, now), ACCOUNT, now),
-            self._wait(("", address), ADDRESS, now) if address else 0.0,
+            (self._wait(subject, delays, now) for subject, delays in self._subjects(account, address, now)),
+            default=0.0,
         )
         if wait > 0:
             raise TooManyAttempts(wait)
@@ -100,22 +101,29 @@ class Attempts:
     def failed(self, account: str, address: str) -> None:
         """Count a failure."""
         now = trio.current_time()
-        self._count(self._account(account, address, now), ACCOUNT, now)
-        if address:
-            self._count(("", address), ADDRESS, now)
+        for subject, delays in self._subjects(account, address, now):
+            self._count(subject, delays, now)
 
     def succeeded(self, account: str, address: str) -> None:
         """Take back the failure that was counted before the password was looked at, and those before."""
         now = trio.current_time()
-        self._failures.pop(self._account(account, address, now), None)
-        if address:
-            self._known.keep((account, address), now)
-            if (past := self._failures.get(("", address))) is not None:
-                self._failures[("", address)] = _Failures(max(past.count - 1, 0), past.last)
+        for subject, delays in self._subjects(account, address, now):
+            if delays is ACCOUNT:
+                self._failures.pop(subject, None)
+        if not address:
+            return
+        self._known.keep((account, address), now)
+        if (past := self._failures.get(("", address))) is not None:
+            self._failures[("", address)] = _Failures(max(past.count - 1, 0), past.last)
 
-    def _account(self, account: str, address: str, now: float) -> _Subject:
-        since = self._known.get((account, address)) if address else None
-        return (account, address if since is not None and now - since < _KNOWN_S else "")
+    def _subjects(self, account: str, address: str, now: float) -> Iterator[tuple[_Subject, Delays]]:
+        """What an attempt counts for: the account, or the account from where it is known; the address."""
+        if account:
+            since = self._known.get((account, address)) if address else None
+            known = since is not None and now - since < _KNOWN_S
+            yield (account, address if known else ""), ACCOUNT
+        if address:
+            yield ("", address), ADDRESS
 
     def _wait(self, subject: _Subject, delays: Delays, now: float) -> float:
         past = self._failures.get(subject)

@@ -91,6 +91,14 @@ async def test_nobody_is_locked_out_where_they_have_been(autojump_clock: Any):
     assert wait(attempts, "ann", HERE) > 0
 
 
+async def test_what_names_no_account_holds_nobody_up(autojump_clock: Any):
+    attempts = Attempts()
+    for number in range(100):
+        attempts.failed("", f"192.0.2.{number}")
+        attempts.failed("", "")
+    assert wait(attempts, "", THERE) == wait(attempts, "", "") == wait(attempts, "ann", THERE) == 0
+
+
 async def test_memory_is_bounded(autojump_clock: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("deltastream.accounts.lockout._ENTRIES", 100)
     attempts = Attempts()

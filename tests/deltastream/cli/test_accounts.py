@@ -158,8 +158,7 @@ def test_beside_a_running_host_a_right_is_gone_within_a_second(deltastream: Any,
             async with bus.follow(["system.revocation"], live=True) as follower:
                 with trio.fail_after(20):
                     process = start("user", "logout", "admin@localhost")
-                    while process.poll() is None:
-                        await trio.sleep(0.01)
+                    await trio.to_thread.run_sync(process.wait)
                     began = trio.current_time()
                     assert process.returncode == 0
                     await follower.batch()
