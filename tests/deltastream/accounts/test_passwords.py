@@ -50,6 +50,10 @@ async def test_every_answer_costs_one_run(
     assert bcrypt_calls == [("check", 4)]
 
 
+async def test_what_is_too_long_is_not_taken_for_nothing(passwords: Passwords):
+    assert not await passwords.verify("x" * 73, await passwords.hash(b""))
+
+
 async def test_nobodys_password_is_not_empty(passwords: Passwords):
     assert not await passwords.verify("", None)
 

@@ -328,6 +328,17 @@ async def test_logout_everywhere_ends_all_but_keys(accounts: Any, password: str)
     await accounts.service.login(ANN, password)
 
 
+async def test_a_token_of_another_version_or_user_is_none_of_the_session(accounts: Any, password: str):
+    """Genuine in every other way: our own key has signed it, and the session lives."""
+    ann = await accounts.ann()
+    bob = await accounts.service.register("bob@example.org", password)
+    issue = accounts.service._tokens.issue
+    assert await reason(accounts, issue(ann.user.id, ann.session, 1, until=1 << 62)[0]) is None
+    assert await reason(accounts, issue(ann.user.id, ann.session, 2, until=1 << 62)[0]) == "revoked"
+    assert await reason(accounts, issue(bob.user.id, ann.session, 1, until=1 << 62)[0]) == "revoked"
+    assert await reason(accounts, issue(ann.user.id, "none", 1, until=1 << 62)[0]) == "revoked"
+
+
 async def test_a_new_password_lets_in_and_the_old_does_not(accounts: Any, password: str):
     ann, other = await accounts.ann(), await accounts.service.login(ANN, password)
     changed = await accounts.service.change_password(

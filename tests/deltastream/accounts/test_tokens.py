@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from pathlib import Path
 from typing import Any
@@ -141,11 +142,20 @@ async def test_a_key_id_is_text(tokens: Tokens, forge: Any, key_id: Any):
     ],
     ids=str,
 )
-async def test_a_header_that_is_not_ours_is_refused(tokens: Tokens, forge: Any, more: dict[str, Any]):
-    _, payload, signature = forge().split(".")
-    kid = jwt.get_unverified_header(forge())["kid"]
-    header = part({"alg": "HS256", "kid": kid, "typ": "at+jwt"} | more)
-    assert refusal(tokens, f"{header}.{payload}.{signature}") == "malformed"
+async def test_a_header_that_is_not_ours_is_refused(
+    tokens: Tokens, forge: Any, ring: KeyRing, more: dict[str, Any]
+):
+    """Though our key has signed it."""
+    ours = {"alg": "HS256", "kid": ring.current.id, "typ": "at+jwt"}
+    payload = forge().split(".")[1]
+
+    def signed(header: dict[str, Any]) -> str:
+        begin = f"{part(header)}.{payload}"
+        signature = hmac.digest(ring.current.secret, begin.encode(), "sha256")
+        return f"{begin}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+    assert tokens.read(signed(ours)).sub == "ann"
+    assert refusal(tokens, signed(ours | more)) == "malformed"
 
 
 async def test_another_key_is_refused(tokens: Tokens, forge: Any):
