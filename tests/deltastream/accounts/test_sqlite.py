@@ -139,7 +139,7 @@ async def test_a_step_that_fails_leaves_nothing(path, seams: Seams, monkeypatch:
                 if sql not in ("ROLLBACK",) and not sql.startswith("BEGIN"):
                     self._left -= 1
                     if self._left < 0:
-                        raise MemoryError
+                        raise ArithmeticError
                 return self._db.execute(sql, *args)
 
         real = store._writer
@@ -147,7 +147,7 @@ async def test_a_step_that_fails_leaves_nothing(path, seams: Seams, monkeypatch:
             store._writer = Failing(real, after)  # type: ignore[assignment, arg-type]
             try:
                 await store.set_password("ann", 1, "new")
-            except MemoryError:
+            except ArithmeticError:
                 ann = await store.user("ann")
                 assert (ann.password_hash, ann.session_version) == (None, 1)
                 assert await store.revocations() == []

@@ -32,6 +32,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("deltastream/seams.py", "time.time_ns"): "the clock's seam itself",
     ("deltastream/seams.py", "secrets.token_hex"): "the ids' seam itself",
     ("deltastream/seams.py", "secrets.randbits"): "seeds the random seam",
+    ("deltastream/seams.py", "secrets.token_bytes"): "the secrets' seam itself",
     ("deltastream/seams.py", "trio.to_thread.run_sync"): "the threads' seam itself",
 }
 """By file and pattern of names: why it may."""
