@@ -21,6 +21,8 @@ def key() -> None:
     """List, create and revoke API keys.
 
     Works on the data directory, beside a running host or without one.
+
+    The gateway that these accounts are for is not part of this version yet.
     """
 
 

@@ -21,6 +21,8 @@ def user() -> None:
 
     Works on the data directory, beside a running host or without one. Nobody's password passes
     through here: a link lets its user set one.
+
+    The gateway that these accounts are for is not part of this version yet.
     """
 
 
