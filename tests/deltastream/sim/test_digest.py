@@ -15,16 +15,12 @@ from deltastream.sim.scenario import Scenario
 PROGRAM = """
 import json, sys
 import msgspec
-from deltastream.sim import Scenario, simulate
-from deltastream.sim.faults import inject
-from deltastream.sim.invariants import watch
-from deltastream.sim.plan import draw
+from deltastream.sim import Scenario
+from deltastream.sim.case import Case, examine
 
 def verdict(seed, profile, duration_s):
     scenario = msgspec.structs.replace(Scenario.short(seed, profile), duration_s=duration_s)
-    plan = draw(scenario)
-    found = simulate(scenario, plan, [lambda world: watch(world, inject(world, plan))])
-    return msgspec.to_builtins(found) | {"hash": hash("order")}
+    return msgspec.to_builtins(examine(Case.of(scenario))) | {"hash": hash("order")}
 
 profile, duration_s, seeds = json.loads(sys.argv[1])
 print(json.dumps([verdict(seed, profile, duration_s) for seed in seeds]))

@@ -16,9 +16,8 @@ from unittest import mock
 
 import pytest
 
-from deltastream.sim import Scenario, simulate
-from deltastream.sim.faults import inject
-from deltastream.sim.invariants import watch
+from deltastream.sim import Scenario
+from deltastream.sim.case import Case, examine
 from deltastream.sim.plan import draw, kind_of
 
 Bugs = dict[str, Callable]
@@ -70,9 +69,7 @@ class Plant:
 
 def violated(seed: int) -> set[str]:
     """The invariants that a short seed violates."""
-    scenario = Scenario.short(seed)
-    plan = draw(scenario)
-    verdict = simulate(scenario, plan, [lambda world: watch(world, inject(world, plan))])
+    verdict = examine(Case.of(Scenario.short(seed)))
     return {violation.invariant for violation in verdict.violations}
 
 
