@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ __all__ = ["MIGRATIONS", "Step", "connect"]
 
 _APPLICATION_ID: Final = 0x44534143  # "DSAC"
 _BUSY_S: Final = 5.0
+_WAL_TRIES: Final = 100
+_WAL_PAUSE_S: Final = 0.01
 
 _V1: Final = (
     """CREATE TABLE users (
@@ -104,7 +107,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         if _version(connection, path) < len(MIGRATIONS):
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             _migrate(connection, path)
         connection.execute("PRAGMA synchronous = FULL")  # a revocation outlives the plug
         connection.execute("PRAGMA secure_delete = ON")
@@ -113,6 +116,19 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; SQLite does not wait for another connection that does the same."""
+    for left in reversed(range(_WAL_TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                raise
+            time.sleep(_WAL_PAUSE_S)
+        else:
+            return
 
 
 def _make_private(path: Path) -> None:
@@ -134,9 +150,10 @@ def _make_private(path: Path) -> None:
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    # In this order: another process that commits the first schema meanwhile makes no stranger of the file.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if tables and application != _APPLICATION_ID:
         raise StoreError(f"{path} is a database, but not one of DeltaStream's accounts")
     if version > len(MIGRATIONS):

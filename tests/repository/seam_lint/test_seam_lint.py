@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 import pytest
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("deltastream/accounts/sqlite/_schema.py", "time.sleep"): "waits in its thread for another process",
     ("deltastream/cli/doctor.py", "platform.*"): "tells the operator where it runs",
     ("deltastream/cli/doctor.py", "tempfile.*"): "tries whether a directory can be written",
     ("deltastream/cli/export.py", "os.getpid"): "names a file that is renamed when it is whole",
