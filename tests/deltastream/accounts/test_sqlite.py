@@ -144,7 +144,7 @@ async def test_a_step_that_fails_leaves_nothing(path, seams: Seams, monkeypatch:
 
         real = store._writer
         for after in range(20):
-            store._writer = Failing(real, after)  # type: ignore[assignment, arg-type]
+            store._writer = Failing(real, after)  # type: ignore[assignment, arg-type]  # stands in
             try:
                 await store.set_password("ann", 1, "new")
             except ArithmeticError:

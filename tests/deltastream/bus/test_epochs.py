@@ -166,7 +166,7 @@ class TestOlderJournal:
                         nursery.start_soon(join, f"g{step}.{task}", None)
                     await trio.lowlevel.checkpoint()
                 with trio.fail_after(20):
-                    while len(joined) < 144:  # noqa: ASYNC110
+                    while len(joined) < 144:  # noqa: ASYNC110 (no event tells)
                         await trio.sleep(0.01)
                 await bus.append("a", tick(3))
         assert joined.pop("store") == [(3, 3)]

@@ -12,29 +12,6 @@ from structlog.testing import capture_logs
 from deltastream.bus import BusSettings, Entry, _opening, open_bus
 from deltastream.messages import Position
 
-V1 = """
-PRAGMA application_id = 1146309169; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL);
-CREATE TABLE message (id INTEGER PRIMARY KEY, key TEXT, ts INTEGER NOT NULL, total INTEGER NOT NULL,
-    crc INTEGER NOT NULL, frame BLOB NOT NULL);
-CREATE UNIQUE INDEX message_key ON message (id >> 40, key) WHERE key IS NOT NULL;
-CREATE TABLE subscription (consumer TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (consumer, pattern))
-    WITHOUT ROWID;
-CREATE TABLE progress (consumer TEXT NOT NULL, topic INTEGER NOT NULL, acked INTEGER NOT NULL,
-    lost INTEGER NOT NULL, PRIMARY KEY (consumer, topic)) WITHOUT ROWID;
-CREATE TABLE failure (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, consumer TEXT NOT NULL,
-    topic INTEGER NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, due INTEGER, error TEXT NOT NULL, trace TEXT NOT NULL, frame BLOB NOT NULL,
-    UNIQUE (consumer, topic, epoch, seq));
-CREATE TABLE lineage (epoch TEXT NOT NULL, topic INTEGER NOT NULL, last INTEGER NOT NULL,
-    PRIMARY KEY (epoch, topic)) WITHOUT ROWID;
-INSERT INTO meta VALUES ('epoch', 'e1');
-INSERT INTO topic VALUES (1, 'market.tick.SPY', 2), (2, 'emptied', 7);
-INSERT INTO subscription VALUES ('g', 'market.*');
-INSERT INTO progress VALUES ('g', 1, 3, 0);
-"""
-
 
 class TestSession:
     async def test_another_boot_begins_a_new_epoch(self, log, clock, tick):

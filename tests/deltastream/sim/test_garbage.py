@@ -72,7 +72,7 @@ def restarts(node):
 async def all_settled(host):
     """Out of line are those that failed, each of which is retried once."""
     await trio.sleep(2)
-    while not await caught_up(host.bus):  # noqa: ASYNC110
+    while not await caught_up(host.bus):  # noqa: ASYNC110 (a lag has no event)
         await trio.sleep(0.05)
 
 
