@@ -18,7 +18,15 @@ from typing import Final
 
 import structlog
 
-from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded, unmark_place
+from deltastream.bus._epochs import (
+    forget,
+    mark_journal,
+    mark_place,
+    name_epoch,
+    renew,
+    superseded,
+    unmark_place,
+)
 from deltastream.bus._journal import Journal, Reader, Standing, sense
 from deltastream.bus._salvage import SalvageReport, finish, salvage
 from deltastream.bus._schema import connect_reader, wal_bytes
@@ -95,6 +103,8 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
         if doubt is not None:
             report = SalvageReport(None, doubt, ids.new())
             with _transaction(journal.db):
+                if superseded(journal.db, path):
+                    forget(journal.db, journal.ends())
                 renew(journal.db, journal.epoch, report.epoch, journal.ends())
             journal.epoch = report.epoch
             _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)
@@ -109,6 +119,8 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
             session = (f"{_boot()} {settings.durability}",)
             journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", session)
         mark_place(path, mark)
+        # before anybody sees the epoch its name is in the file itself: a damaged log cannot take it
+        journal.write_back()
         return Opened(journal, report)
     except BaseException:
         journal.close()

@@ -67,6 +67,23 @@ class TestOlderJournal:
             assert bus.salvage is None
             assert (await bus.append("a", tick(5))).epoch == new.epoch
 
+    async def test_of_before_an_epoch_a_group_goes_on_where_the_copy_has_it(self, log, clock, tick):
+        """The copy knows nothing of the epoch in which the group's own store stands."""
+        async with log.open() as bus:
+            await bus.append_batch([Entry("a", tick(n)) for n in (1, 2)])
+            assert what(await delivered(bus, "g", {}, 2)) == [(1, 1), (2, 2)]
+        backup(log)
+        with closing(sqlite3.connect(log.path)) as db:
+            db.execute("INSERT INTO meta VALUES ('session', 'before process')")
+            db.commit()
+        with capture_logs() as lines:
+            seen = await fill(log, tick, 3)
+            put_back(log)
+            async with log.open() as bus:
+                await bus.append("a", tick(13))
+                assert what(await delivered(bus, "g", {"a": seen}, 1)) == [(3, 13)]
+        assert [line["event"] for line in lines] == ["journal_epoch_renewed"] * 2
+
     @pytest.mark.parametrize("before", [0, 1, 2, 3])
     async def test_put_back_elsewhere_is_noticed_by_the_store(self, log, clock, tick, before):
         """Without the mark beside it: appended to before the store joins, or not."""
