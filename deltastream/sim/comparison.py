@@ -218,7 +218,8 @@ class _Product:
         written = f"{strike:.4f}".rstrip("0").rstrip(".")
         symbol = f"{chain.root}-{chain.expiry.replace('-', '')}-{written}-C"
         quote = await self._store.quote(symbol)
-        expected = [None if math.isnan(x := float(chain[f"call_{n}"][middle])) else x for n in ("bid", "iv")]
+        numbers = [float(chain[f"call_{name}"][middle]) for name in ("bid", "iv")]
+        expected = [number if math.isfinite(number) else None for number in numbers]
         if quote is None or [quote.bid, quote.iv] != expected:
             self._complain("latest", f"quote of {symbol}: {quote}, expected bid and iv {expected}")
 
