@@ -18,17 +18,22 @@ _SILENT: Final = "feed_silent"
 
 
 class _Product:
-    """What is known of one product: its provider's last word on the market, and when it last spoke."""
+    """What is known of one product: its provider's last word on the market, and when it last spoke.
+
+    `told` is whether the status that stands is known to be the last one that was published: what was
+    recalled may not be, where the end of the log was lost, and a store may know what came after it.
+    """
 
     def __init__(self) -> None:
         self.said: MarketStatus | None = None
         self.heard_at = 0.0
         self.heard_ts = 0
         self.stale = False
+        self.told = False
 
 
 class SilenceWatch:
-    """Makes a product stale when its open market has been silent for too long.
+    """Makes a product stale when its open market has been silent for too long, and open when it speaks.
 
     Args:
         silent_after_s: seconds of silence that are too long; None: silence of this source means nothing.
@@ -55,22 +60,29 @@ class SilenceWatch:
                 known.said = status
 
     def heard(self, message: MarketMessage) -> MarketStatus | None:
-        """Note a message; returns the status to publish before it where it ends a silence."""
+        """Note a message; returns the status to publish before it.
+
+        There is one where the message ends a silence, and where it is a product's first and its
+        provider has not told a status.
+        """
         known = self._products.setdefault(message.product, _Product())
         known.heard_at = trio.current_time()
         known.heard_ts = self._clock.now_ns()
         if isinstance(message, MarketStatus):
             known.said = message
             known.stale = False
+            known.told = True
             return None
-        if not known.stale:
+        if self._limit is None or (known.told and not known.stale):
             return None
+        reason = "feed_resumed" if known.stale else "feed_heard"
         known.stale = False
+        known.told = True
         if known.said is not None:
             return msgspec.structs.replace(
-                known.said, reason="feed_resumed", ts_event=known.heard_ts, ts_recv=known.heard_ts
+                known.said, reason=reason, ts_event=known.heard_ts, ts_recv=known.heard_ts
             )
-        return self._status(message.product, "open", "feed_resumed", known.heard_ts)
+        return self._status(message.product, "open", reason, known.heard_ts)
 
     def fallen_silent(self) -> Iterator[MarketStatus]:
         """The statuses to publish for products that have just been silent for too long.
@@ -82,7 +94,7 @@ class SilenceWatch:
         for product, known in list(self._products.items()):
             in_session = known.said is None or known.said.status in {"open", "degraded"}
             if in_session and not known.stale and trio.current_time() - known.heard_at > self._limit:
-                known.stale = True
+                known.stale = known.told = True
                 yield self._status(product, "stale", _SILENT, known.heard_ts)
 
     def _status(

@@ -31,7 +31,9 @@ class Feed:
 
     What the provider refuses is logged and counted. When the provider is exhausted and its last
     message accepted, the actor ends and `exhausted` is set. A product whose open market falls
-    silent gets the status "stale" with reason "feed_silent".
+    silent gets the status "stale" with reason "feed_silent"; one that speaks again the status that
+    its provider last told, or "open", with reason "feed_resumed"; and one that speaks for the first
+    time, its status not yet told, the same with reason "feed_heard".
     """
 
     def __init__(self, bus: Bus, provider: Provider, seams: Seams) -> None:

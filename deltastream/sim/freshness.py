@@ -15,7 +15,7 @@ SLACK_S: Final = 2.5
 """Seconds beyond the limit of silence until the status must be there: the feed looks each second, a
 commit takes milliseconds, and this looks each second itself."""
 
-_OWN: Final = ("feed_silent", "feed_resumed")
+_OWN: Final = ("feed_silent", "feed_resumed", "feed_heard")
 _IN_SESSION: Final = ("open", "degraded")
 _HOLDS_UP: Final = frozenset({"slow_disk", "pause", "flood"})
 

@@ -82,12 +82,12 @@ async def test_refusals_are_counted_and_do_not_stop_the_rest(
 async def test_a_product_that_is_no_symbol_is_refused(
     bus, seams, run_actors, make_tick, autojump_clock, product
 ):
-    script = Script(make_tick(1, product=product), make_tick(2), silent_after_s=5)
+    script = Script(make_tick(1, product=product), status("open"), make_tick(2), silent_after_s=5)
     feed = Feed(bus, script, seams)
     async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
         await feed.exhausted.wait()
         assert tree.find("test/feed").restarts == 0
-    assert (feed.accepted, feed.refused) == (1, {"not_acceptable": 1})
+    assert (feed.accepted, feed.refused) == (2, {"not_acceptable": 1})
 
 
 async def test_what_cannot_be_encoded_is_refused(
@@ -151,8 +151,12 @@ async def test_silence_of_an_open_market_is_stale_and_the_next_message_ends_it(
     feed = Feed(bus, Script(make_tick(1), 60, make_tick(2), 5, silent_after_s=10), seams)
     async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
         await feed.exhausted.wait()
-    assert await statuses(bus) == [("stale", "feed_silent"), ("open", "feed_resumed")]
-    stale = (await bus.read("market.status.NIFTY"))[0].message
+    assert await statuses(bus) == [
+        ("open", "feed_heard"),
+        ("stale", "feed_silent"),
+        ("open", "feed_resumed"),
+    ]
+    stale = (await bus.read("market.status.NIFTY"))[1].message
     assert stale.ts_event - stale.since >= 10 * 10**9
 
 
@@ -196,7 +200,7 @@ async def test_a_market_that_was_closed_stays_so_through_a_new_beginning(
 
 
 async def test_silence_of_a_closed_market_is_nothing(bus, seams, run_actors, make_tick, autojump_clock):
-    feed = Feed(bus, Script(make_tick(1), status("closed"), 600, silent_after_s=10), seams)
+    feed = Feed(bus, Script(status("closed"), make_tick(1), 600, silent_after_s=10), seams)
     async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
         await feed.exhausted.wait()
     assert await statuses(bus) == [("closed", "session")]
@@ -213,6 +217,19 @@ async def test_a_product_that_speaks_while_another_is_told_to_be_silent_is_not(
     assert next(told).product == "NIFTY"
     assert watch.heard(make_tick(2, product="SPY")) is None
     assert list(told) == []
+
+
+async def test_a_status_that_was_lost_with_the_end_of_the_log_is_told_anew(
+    bus, seams, run_actors, make_tick, autojump_clock
+):
+    """The store may have it and take it for the newest, as "stale" of before power was lost."""
+    for steps in ((status("degraded"), make_tick(1)), (make_tick(2), make_tick(3))):
+        feed = Feed(bus, Script(*steps, silent_after_s=10), seams)
+        async with run_actors(restart=Restart.TRANSIENT, feed=feed.run):
+            await feed.exhausted.wait()
+    assert await statuses(bus) == [("degraded", "session"), ("degraded", "feed_heard")]
+    told = [record.message for record in await bus.read("market.status.NIFTY")]
+    assert told[1].ts_event > told[0].ts_event
 
 
 async def test_silence_of_a_file_is_nothing(bus, seams, run_actors, make_tick, autojump_clock):
