@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,9 @@ __all__ = ["CHECK_AT_ONCE_BYTES", "Opened", "check", "end_session", "open_journa
 CHECK_AT_ONCE_BYTES: Final = 256 << 20
 """Up to this size the structure is checked before the bus starts (0.1 s when it is in the page
 cache); a larger journal is checked while it works."""
+
+_WHOLE: Final = "0"
+"""In the place of the number of frames that there must be at least."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -94,12 +97,12 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
 
 def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | None) -> Opened:
     first = not path.exists()
-    committed = None if first else _keep(path, _frames_in_log(path))
+    whole = first or _log_is_whole(path)
     journal = Journal(path, settings.durability, ids.new, 2 * wal_bytes(settings.max_bytes))
     try:
         if first:
             unmark_place(path)
-        doubt = None if report is not None else _doubt(journal, committed)
+        doubt = None if report is not None else _doubt(journal, whole)
         if doubt is not None:
             report = SalvageReport(None, doubt, ids.new())
             with _transaction(journal.db):
@@ -108,7 +111,7 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
                 renew(journal.db, journal.epoch, report.epoch, journal.ends())
             journal.epoch = report.epoch
             _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)
-        _kept(path).unlink(missing_ok=True)
+        _note(path, _WHOLE)
         if _size(path) <= CHECK_AT_ONCE_BYTES:
             check(path)
         mark = ids.new()
@@ -121,6 +124,7 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
         mark_place(path, mark)
         # before anybody sees the epoch its name is in the file itself: a damaged log cannot take it
         journal.write_back()
+        _witness(path).unlink()
         return Opened(journal, report)
     except BaseException:
         journal.close()
@@ -141,7 +145,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute(f"PRAGMA synchronous = {synchronous}")
 
 
-def _doubt(journal: Journal, committed: int | None) -> str | None:
+def _doubt(journal: Journal, whole: bool) -> str | None:
     """Why commits may be missing at the end of the journal; None where none can be."""
     if superseded(journal.db, journal.path):
         return "it is not the one that was last used here, but an older copy"
@@ -151,16 +155,37 @@ def _doubt(journal: Journal, committed: int | None) -> str | None:
     boot, _, durability = str(found[0]).partition(" ")
     if boot != _boot():
         return None if durability == "power" else "the machine stopped while the journal was open"
-    if committed is None or journal.write_back() < committed:
-        return "the end of its write-ahead log is missing or overwritten"
-    return None
+    return None if whole else "the end of its write-ahead log is missing or overwritten"
+
+
+def _log_is_whole(path: Path) -> bool:
+    """Whether the write-ahead log has all that was committed by this machine since it was started.
+
+    Opening the journal makes the index anew, out of what the log has now, and closing it removes
+    both: so what the index had told is kept beside it, until an opening has come to its end. The
+    log is looked at by a connection that cannot write: it leaves it as it is, whatever fails.
+    """
+    witness = _witness(path)
+    committed = _frames_in_log(path)
+    if witness.exists():
+        before = witness.read_bytes()
+        committed = max(committed or 0, int(before)) if before.isdigit() else None
+    _note(path, "none" if committed is None else str(committed))
+    with closing(connect_reader(path)) as db:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        found = _frames_in_log(path) or 0
+    if committed is None or found < committed:
+        return False
+    _note(path, _WHOLE)
+    return True
 
 
 def _frames_in_log(path: Path) -> int | None:
     """Committed frames of the write-ahead log by SQLite's index of it; None where there is no index.
 
-    To be called before this process opens the journal. The index begins with two copies of a header
-    of 48 bytes, whose fifth word is that number.
+    Before this process opens the journal: as many as were written. While it has it open: as many as
+    SQLite has found to be whole. The index begins with two copies of a header of 48 bytes, whose
+    fifth word is that number.
     """
     try:
         header = Path(f"{path}-shm").read_bytes()[:96]
@@ -172,23 +197,13 @@ def _frames_in_log(path: Path) -> int | None:
     return int(min(first[0], second[0]))
 
 
-def _keep(path: Path, committed: int | None) -> int | None:
-    """Keep that number, or that there is none, until it has been seen whether the log still has so many.
-
-    Opening the journal makes the index anew, out of what the log has now: a process that dies then
-    would take with it the only witness of what is missing.
-    """
-    kept = _kept(path)
-    if kept.exists():
-        before = kept.read_bytes()
-        committed = max(committed or 0, int(before)) if before.isdigit() else None
+def _note(path: Path, frames: str) -> None:
     fresh = Path(f"{path}.frames-new")
-    fresh.write_text("none" if committed is None else str(committed))
-    fresh.replace(kept)
-    return committed
+    fresh.write_text(frames)
+    fresh.replace(_witness(path))
 
 
-def _kept(path: Path) -> Path:
+def _witness(path: Path) -> Path:
     return Path(f"{path}.frames")
 
 
@@ -221,6 +236,8 @@ def end_session(journal: Journal) -> None:
         journal.db.execute("DELETE FROM meta WHERE name = 'session'")
     except (sqlite3.Error, MemoryError) as error:
         _log.warning("journal_not_closed_cleanly", error=str(error))
+        with suppress(OSError):
+            _note(journal.path, _WHOLE)  # closing it may well succeed, and takes log and index away
     finally:
         journal.close()
 

@@ -104,10 +104,14 @@ def connect_reader(path: Path, *, damaged: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
-    if damaged:
-        db.execute("PRAGMA writable_schema = ON")  # SQLite then reads a file that was cut short, too
-    else:
-        db.execute("PRAGMA cache_size = -2048")
+    try:
+        if damaged:
+            db.execute("PRAGMA writable_schema = ON")  # SQLite then reads a file that was cut short, too
+        else:
+            db.execute("PRAGMA cache_size = -2048")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

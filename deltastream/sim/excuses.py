@@ -83,9 +83,7 @@ class Excuses:
         lossy = gap.last >= gap.first
         match gap.reason:
             case "epoch_changed":
-                # A journal whose disk failed while it was closed cannot tell that it is whole.
-                renewed = self.ever("new_epoch", "degraded")
-                return renewed and (not lossy or self.ever("lost_tail", "lost_any"))
+                return self.ever("new_epoch") and (not lossy or self.ever("lost_tail", "lost_any"))
             case "lost":
                 return self.ever("lost_any")
             case "undecodable":

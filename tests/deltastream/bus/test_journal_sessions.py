@@ -10,7 +10,8 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
-from deltastream.bus import BusSettings, Entry, _opening, open_bus
+from deltastream.bus import BusSettings, Entry, _opening, _service, open_bus
+from deltastream.bus._schema import connect
 from deltastream.messages import Position
 
 
@@ -97,6 +98,60 @@ class TestSession:
         async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
             assert bus.salvage is None
         assert sorted(file.name for file in there.iterdir()) == ["a.db", "a.db.mark"]
+
+    @pytest.mark.parametrize("step", ["Journal", "check", "mark_place", "name_epoch"])
+    async def test_an_opening_that_fails_does_not_make_a_whole_log_look_cut(
+        self, tmp_path, virtual, autojump_clock, tick, monkeypatch, step
+    ):
+        """It closes the journal, which takes its log and the index of it away."""
+        here, there = tmp_path / "here", tmp_path / "there"
+        here.mkdir()
+        async with open_bus(here / "a.db", BusSettings(), virtual) as bus:
+            position = await bus.append("a", tick(0))
+            shutil.copytree(here, there)
+
+        def fail(path, *_):
+            if step == "Journal":  # as its constructor does
+                connect(path, "process").close()
+            raise MemoryError
+
+        monkeypatch.setattr(_opening, step, fail)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                async with open_bus(there / "a.db", BusSettings(), virtual):
+                    pass
+        monkeypatch.undo()
+        async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
+            assert bus.salvage is None
+            assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
+
+    async def test_a_session_whose_end_cannot_be_written_is_whole(
+        self, tmp_path, virtual, autojump_clock, tick, monkeypatch
+    ):
+        class Full:
+            def __init__(self, db):
+                self._db = db
+
+            def execute(self, sql, *values):
+                if sql.startswith("DELETE FROM meta"):
+                    raise sqlite3.OperationalError("database or disk is full")
+                return self._db.execute(sql, *values)
+
+            def __getattr__(self, name):
+                return getattr(self._db, name)
+
+        def end(journal):
+            journal.db = Full(journal.db)
+            _opening.end_session(journal)
+
+        with monkeypatch.context() as patched, capture_logs() as lines:
+            patched.setattr(_service, "end_session", end)
+            async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+                position = await bus.append("a", tick(0))
+        assert [line["event"] for line in lines] == ["journal_not_closed_cleanly"]
+        async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+            assert bus.salvage is None
+            assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
 
     async def test_a_damaged_log_does_not_take_the_name_of_a_new_epoch(
         self, tmp_path, virtual, autojump_clock, tick
