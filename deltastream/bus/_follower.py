@@ -76,8 +76,8 @@ class EmbeddedFollower:
     def _place(self, topic: Topic, known: Position) -> None:
         """Go on after a position, wherever it now is."""
         seq = self._core.resolve(topic, known)
-        if known.epoch != self._core.topics.epoch:
-            self._gaps.append(Gap(topic.name, known.epoch, seq + 1, known.seq, "epoch_changed"))
+        if known.epoch != self._epoch:
+            self._gaps.append(self._renewed(topic.name, known, seq))
         self._begin(topic, seq)
 
     def _miss_topics(self, stood: Mapping[str, Position]) -> None:
@@ -85,7 +85,10 @@ class EmbeddedFollower:
         for name, known in stood.items():
             wanted = any(matches(pattern, name) for pattern in self._patterns)
             if wanted and name not in self._topics and known.epoch != self._epoch:
-                self._gaps.append(Gap(name, known.epoch, 1, known.seq, "epoch_changed"))
+                self._gaps.append(self._renewed(name, known, 0))
+
+    def _renewed(self, topic: str, known: Position, still: int) -> Gap:
+        return Gap(topic, known.epoch, still + 1, known.seq, "epoch_changed", self._epoch)
 
     def _replaced(self) -> bool:
         return self._topics is not self._core.topics.by_name

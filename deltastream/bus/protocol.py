@@ -82,6 +82,7 @@ class Gap:
         first, last: the missing sequence numbers, inclusive, of `epoch`; `last` < `first` where it
             is not known that any are missing.
         reason: "trimmed", "epoch_changed", "lost" (damaged where it was kept) or "undecodable".
+        new_epoch: the one that has begun where the epoch has changed; None where it has not.
     """
 
     topic: str
@@ -89,6 +90,14 @@ class Gap:
     first: int
     last: int
     reason: str
+    new_epoch: str | None = None
+
+    @property
+    def after(self) -> Position:
+        """Where the reader stands now: the next message of the topic is the one after this position."""
+        if self.new_epoch is None:
+            return Position(self.epoch, self.last)
+        return Position(self.new_epoch, self.first - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +236,7 @@ class Bus(Protocol):
         group: str,
         *,
         positions: Mapping[str, Position] | None = None,
+        earlier: Mapping[str, Sequence[Position]] | None = None,
     ) -> AbstractAsyncContextManager[Consumer]:
         """Join a group as one of its members.
 
@@ -243,6 +253,8 @@ class Bus(Protocol):
                 position is of an unknown epoch. Messages between a position and the first one
                 retained are counted and logged as lost. A position beyond the end of its topic
                 tells that the log is older than the store: a new epoch begins.
+            earlier: where that store stood at the end of earlier epochs, by topic, newest first. It
+                counts where the log, put back from a copy, does not know the epoch of `positions`.
         """
         ...
 

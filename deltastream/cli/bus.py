@@ -82,7 +82,7 @@ def _json_line(item: Record | Gap) -> str:
     from deltastream.messages import to_builtins
 
     if isinstance(item, Gap):
-        gap = {"first": item.first, "last": item.last, "reason": item.reason}
+        gap = {"first": item.first, "last": item.last, "reason": item.reason, "new_epoch": item.new_epoch}
         return msgspec.json.encode({"topic": item.topic, "epoch": item.epoch, "gap": gap}).decode()
     head = {"topic": item.topic, "epoch": item.position.epoch, "seq": item.position.seq}
     return msgspec.json.encode({**head, "message": to_builtins(item.message)}).decode()
@@ -93,7 +93,8 @@ def _text_line(item: Record | Gap) -> str:
     from deltastream.cli._output import clean
 
     if isinstance(item, Gap):
-        return f"{item.topic}  {item.first} to {item.last} are missing: {item.reason}"
+        missing = f"{item.first} to {item.last} are missing" if item.last >= item.first else "none is missing"
+        return f"{item.topic}  {missing}: {item.reason}"
     head = f"{_time(item.message)}  {item.topic} #{item.position.seq}"
     return clean(f"{head:<56}  {_summary(item.message)}").plain
 

@@ -248,7 +248,7 @@ def _record(record: Record) -> dict[str, Any]:
 
 
 def _gap(gap: Gap) -> dict[str, Any]:
-    lost = {"first": gap.first, "last": gap.last, "reason": gap.reason}
+    lost = {"first": gap.first, "last": gap.last, "reason": gap.reason, "new_epoch": gap.new_epoch}
     return {"topic": gap.topic, "epoch": gap.epoch, "gap": lost}
 
 
@@ -259,7 +259,7 @@ def item_of(item: Mapping[str, Any]) -> Record | Gap:
         MessageDecodeError: the host is of a version that knows more kinds of messages.
     """
     if gap := item.get("gap"):
-        return Gap(item["topic"], item["epoch"], gap["first"], gap["last"], gap["reason"])
+        return Gap(item["topic"], item["epoch"], **gap)
     message = decode(base64.b64decode(item["frame"]))
     return Record(item["topic"], Position(item["epoch"], item["seq"]), message)
 

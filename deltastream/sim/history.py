@@ -134,15 +134,10 @@ class Line:
             self._void(gone, len(self.cuts) - 1)
         self.last = seq
 
-    def is_back(self, seq: int, digest: bytes) -> bool:
-        """Whether a message given now is the one that the last change of the epoch has declared void.
-
-        A source may well give the same message again, but not one that it has given once only.
-        """
+    def taken_back(self, seq: int, digest: bytes) -> bool:
+        """Whether a message given now may be the one that the last change of the epoch has declared void."""
         before = self.void.get((len(self.epochs) - 2, seq))
-        if before is None or before.digest != digest:
-            return False
-        return not any(seen.digest == digest and seen is not before for seen in self)
+        return before is not None and before.digest == digest
 
     def lose(self, seq: int) -> None:
         """This message does not stand in the log any more, although its epoch holds."""
@@ -163,7 +158,6 @@ class History:
 
     Attributes:
         lines: by topic; epochs: all, in order; gaps: all that were told.
-        back: what was declared void by a new epoch, and stands under it where it stood.
     """
 
     def __init__(self, complain: Complain, explained: Callable[[Gap], bool]) -> None:
@@ -172,7 +166,7 @@ class History:
         self.lines: dict[str, Line] = {}
         self.epochs: list[str] = []
         self.gaps: list[Gap] = []
-        self.back: list[str] = []
+        self._back: list[tuple[Line, Seen]] = []
 
     def line(self, topic: str) -> Line:
         """The topic, begun where it is new."""
@@ -184,6 +178,19 @@ class History:
     def matching(self, prefix: str) -> list[Line]:
         """The topics with a prefix, by name."""
         return [self.lines[name] for name in sorted(self.lines) if name.startswith(prefix)]
+
+    @property
+    def back(self) -> list[str]:
+        """What was declared void by a new epoch, and stands under it where it stood.
+
+        A source may well give the same message again, as one whose clock was set back does, but not
+        one that it gives twice only.
+        """
+        return [
+            f"{line.topic} {line.epochs[seen.epoch]}/{seen.seq}"
+            for line, seen in self._back
+            if sum(other.digest == seen.digest for other in line) == 2
+        ]
 
     def find(self, topic: str, position: Position) -> Seen | None:
         """The message that had this position."""
@@ -200,6 +207,8 @@ class History:
             if not line.epochs:
                 line.epochs.append(gap.epoch)
             line.cut(gap.first - 1)
+            if gap.new_epoch is not None:
+                self._check_epoch(line, gap.new_epoch)
         elif gap.last >= gap.first:
             if gap.first != line.last + 1:
                 self._complain("sequence_gap", f"{gap}: the last one seen is {line.last}")
@@ -223,10 +232,11 @@ class History:
             return None
         if seq != line.last + 1:
             self._complain("sequence_gap", f"{record.topic} {epoch}/{seq} follows {line.last}, undeclared")
-        if line.is_back(seq, digest):
-            self.back.append(f"{record.topic} {epoch}/{seq}")
+        back = line.taken_back(seq, digest)
         line.last = seq
         seen = Seen(line.count, len(line.epochs) - 1, seq, digest, ts_event)
+        if back:
+            self._back.append((line, seen))
         line.count += 1
         line.live[seq] = seen
         return seen

@@ -62,11 +62,8 @@ class Observer:
     def _see(self, item: Record | Gap) -> None:
         if isinstance(item, Gap):
             self.gaps += 1
-            if item.reason == "epoch_changed":
-                self.seen[item.topic] = item.first - 1
-            else:
-                self.positions[item.topic] = Position(item.epoch, item.last)
-                self.seen[item.topic] = item.last
+            self.positions[item.topic] = item.after
+            self.seen[item.topic] = item.after.seq
         else:
             position = item.position
             self.published += 1

@@ -145,13 +145,10 @@ class Reader:
 
     def _miss(self, gap: Gap) -> None:
         self.gaps.append(gap)
-        if gap.reason == "epoch_changed":
-            self._next[gap.topic] = gap.first
-            if gap.last >= gap.first:
-                self._voided.append(gap.topic)
-        else:
-            self._next[gap.topic] = gap.last + 1
-            self.positions[gap.topic] = Position(gap.epoch, gap.last)
+        self.positions[gap.topic] = gap.after
+        self._next[gap.topic] = gap.after.seq + 1
+        if gap.reason == "epoch_changed" and gap.last >= gap.first:
+            self._voided.append(gap.topic)
 
     def _forget(self) -> None:
         """Begin anew with the topics of which something seen has become void."""
