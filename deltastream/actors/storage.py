@@ -41,7 +41,10 @@ class Storage:
         """Store until cancelled. Cancellation: a batch is applied wholly or comes again."""
         task_status.started()
         positions = await _patiently(ctx, lambda: self._store.positions(self.GROUP))
-        async with self._bus.consume(self.PATTERNS, self.GROUP, positions=positions) as consumer:
+        earlier = await _patiently(ctx, lambda: self._store.earlier_positions(self.GROUP))
+        async with self._bus.consume(
+            self.PATTERNS, self.GROUP, positions=positions, earlier=earlier
+        ) as consumer:
             while True:
                 batch = await consumer.batch(BATCH)
                 await consumer.ack(await self._applied(ctx, consumer, batch))

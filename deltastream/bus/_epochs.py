@@ -19,7 +19,6 @@ from typing import Final
 __all__ = [
     "FORGOTTEN",
     "epoch_of",
-    "forget",
     "mark_journal",
     "mark_place",
     "name_epoch",
@@ -66,19 +65,6 @@ def renew(db: sqlite3.Connection, old: str, new: str, ends: Mapping[int, int]) -
     db.executemany("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", rows)
     name_epoch(db, new)
     return True
-
-
-def forget(db: sqlite3.Connection, ends: Mapping[int, int]) -> None:
-    """Reckon with epochs of which this journal knows nothing.
-
-    Whoever stands in one of them has seen more than this journal holds: a group goes on where the
-    journal has it, not from the first message.
-
-    Args:
-        ends: by topic's number, the last seq that may stand under another name.
-    """
-    rows = [(FORGOTTEN, topic, last) for topic, last in ends.items()]
-    db.executemany("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", rows)
 
 
 def superseded(db: sqlite3.Connection, path: Path) -> bool:

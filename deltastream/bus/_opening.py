@@ -18,15 +18,7 @@ from typing import Final
 
 import structlog
 
-from deltastream.bus._epochs import (
-    forget,
-    mark_journal,
-    mark_place,
-    name_epoch,
-    renew,
-    superseded,
-    unmark_place,
-)
+from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded, unmark_place
 from deltastream.bus._journal import Journal, Reader, Standing, sense
 from deltastream.bus._salvage import SalvageReport, finish, salvage
 from deltastream.bus._schema import connect_reader, wal_bytes
@@ -106,8 +98,6 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
         if doubt is not None:
             report = SalvageReport(None, doubt, ids.new())
             with _transaction(journal.db):
-                if superseded(journal.db, path):
-                    forget(journal.db, journal.ends())
                 renew(journal.db, journal.epoch, report.epoch, journal.ends())
             journal.epoch = report.epoch
             _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)

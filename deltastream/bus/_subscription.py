@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -29,7 +29,11 @@ _log = structlog.get_logger("deltastream.bus")
 
 
 async def subscribe(
-    core: Core, patterns: tuple[str, ...], name: str, positions: Mapping[str, Position] | None
+    core: Core,
+    patterns: tuple[str, ...],
+    name: str,
+    positions: Mapping[str, Position] | None,
+    earlier: Mapping[str, Sequence[Position]],
 ) -> tuple[Group, Member]:
     """Record the group's patterns and positions; then take a place in it.
 
@@ -43,10 +47,11 @@ async def subscribe(
     """
     while True:
         await core.ready()
-        beyond = _beyond(core, positions or {})
+        stands = None if positions is None else _known(core, positions, earlier)
+        beyond = _beyond(core, stands or {})
         try:
             if beyond is None:
-                joining = _Joining(core, patterns, name, positions)
+                joining = _Joining(core, patterns, name, stands)
                 await core.writer.submit(
                     Request(join=joining.join, operation=joining.store, done=joining.done)
                 )
@@ -60,6 +65,18 @@ async def subscribe(
     group = core.groups.by_name[name]
     group.join(member)
     return group, member
+
+
+def _known(
+    core: Core, positions: Mapping[str, Position], earlier: Mapping[str, Sequence[Position]]
+) -> dict[str, Position]:
+    """The group's positions, each of the newest epoch that the journal knows, if it knows any."""
+    topics = core.topics
+    found = {}
+    for name, given in positions.items():
+        older = () if topics.forgotten(name, given) else earlier.get(name, ())
+        found[name] = next((each for each in (given, *older) if topics.knows(name, each)), given)
+    return found
 
 
 def _beyond(core: Core, positions: Mapping[str, Position]) -> str | None:

@@ -179,10 +179,13 @@ class Topics:
         """Whether a topic's position means the message that has this seq now."""
         return position.epoch == self.epoch or position.seq <= self.lineage.get((position.epoch, name), 0)
 
+    def knows(self, name: str, position: Position) -> bool:
+        """Whether a topic's position is of an epoch that means something here."""
+        return position.epoch == self.epoch or (position.epoch, name) in self.lineage
+
     def forgotten(self, name: str, position: Position) -> bool:
         """Whether a topic's position may be of the epoch whose name was lost with a damaged journal."""
-        known = position.epoch == self.epoch or (position.epoch, name) in self.lineage
-        return not known and (FORGOTTEN, name) in self.lineage
+        return not self.knows(name, position) and (FORGOTTEN, name) in self.lineage
 
     def create(self, name: str, number: int) -> Topic:
         """A topic that has just had its first message committed."""

@@ -91,12 +91,13 @@ class EmbeddedBus:
         group: str,
         *,
         positions: Mapping[str, Position] | None = None,
+        earlier: Mapping[str, Sequence[Position]] | None = None,
     ) -> AsyncIterator[EmbeddedConsumer]:
         """See `protocol.Bus.consume`. Topics that another member is reading keep their positions."""
         wanted = _patterns(patterns)
         if not _NAME.fullmatch(group):
             raise ValueError(f"not a group: {group!r}")
-        joined, member = await subscribe(self._core, wanted, group, positions)
+        joined, member = await subscribe(self._core, wanted, group, positions, earlier or {})
         try:
             yield EmbeddedConsumer(self._core, joined, member)
         finally:

@@ -137,7 +137,8 @@ class Repository(Protocol):
         bars are merged from new ticks. A record whose topic, epoch and seq were applied before has
         no second effect, however late, out of order or for which group it comes again, even when
         retention has dropped what it wrote. A group's position per topic becomes the greatest seq
-        applied; it never moves back within an epoch, nor to an epoch seen before the present one.
+        applied; it never moves back within an epoch, nor to an epoch seen before the present one. A
+        delivery that is not the first of its message comes out of line, and moves no position.
 
         Args:
             group: whose positions move.
@@ -155,6 +156,10 @@ class Repository(Protocol):
 
     async def positions(self, group: str) -> dict[str, Position]:
         """Where the group stands, by topic."""
+        ...
+
+    async def earlier_positions(self, group: str) -> dict[str, list[Position]]:
+        """How far messages of earlier epochs than that of `positions` were applied, newest epoch first."""
         ...
 
     async def products(self) -> list[StoredProduct]:

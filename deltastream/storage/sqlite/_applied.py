@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["claim", "move_positions", "positions"]
+__all__ = ["claim", "earlier_positions", "move_positions", "positions"]
 
 
 def claim(connection: sqlite3.Connection, stream: int, seqs: Iterable[int]) -> set[int]:
@@ -79,5 +79,16 @@ def positions(connection: sqlite3.Connection, group: str) -> list[tuple[str, str
     return connection.execute(
         """SELECT p.topic, s.epoch, p.seq FROM positions p JOIN streams s ON s.id = p.stream
            WHERE p.consumer = ? ORDER BY p.topic""",
+        (group,),
+    ).fetchall()
+
+
+def earlier_positions(connection: sqlite3.Connection, group: str) -> list[tuple[str, str, int]]:
+    """(topic, epoch, last seq applied) of epochs before a group's present one, by topic, newest first."""
+    return connection.execute(
+        """SELECT s.topic, s.epoch, max(a.last)
+           FROM positions p JOIN streams s ON s.topic = p.topic AND s.id < p.stream
+           JOIN applied a ON a.stream = s.id
+           WHERE p.consumer = ? GROUP BY s.id ORDER BY s.topic, s.id DESC""",
         (group,),
     ).fetchall()

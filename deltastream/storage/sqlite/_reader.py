@@ -20,7 +20,7 @@ from deltastream.storage._blobs import Unpacker
 from deltastream.storage._paging import Key
 from deltastream.storage._quotes import quote_of
 from deltastream.storage.protocol import METRICS, MetricRow, StoredExpiry, StoredProduct
-from deltastream.storage.sqlite._applied import positions
+from deltastream.storage.sqlite._applied import earlier_positions, positions
 from deltastream.storage.sqlite._schema import transaction
 
 __all__ = ["NEWEST", "Reader"]
@@ -81,6 +81,9 @@ class Reader:
 
     def positions(self, group: str) -> list[tuple[str, str, int]]:
         return positions(self.connection, group)
+
+    def earlier_positions(self, group: str) -> list[tuple[str, str, int]]:
+        return earlier_positions(self.connection, group)
 
     def products(self) -> list[StoredProduct]:
         rows = self.connection.execute(

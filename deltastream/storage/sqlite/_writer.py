@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from deltastream.bus.protocol import Record
+from deltastream.bus.protocol import Delivery, Record
 from deltastream.errors import MessageDecodeError, StoreError
 from deltastream.messages import EnrichedChain, MarketStatus, UnderlyingTick, VolatilitySurface
 from deltastream.storage._blobs import Packer
@@ -57,6 +57,11 @@ def _metrics_of(chain: EnrichedChain) -> list[float | None]:
     own = {"max_pain_low": low, "max_pain_high": high}
     values = [own[name] if name in own else getattr(chain, name) for name in METRICS]
     return [None if value is None or math.isnan(value) else float(value) for value in values]
+
+
+def _in_line(record: Record) -> bool:
+    """Whether all before it was given, too: a retry may overtake what a store that is behind still lacks."""
+    return not isinstance(record, Delivery) or record.attempt == 1
 
 
 class Writer:
@@ -116,8 +121,7 @@ class Writer:
         for record in records:
             stream, seq = self._place(record)
             by_stream.setdefault(stream, {}).setdefault(seq, record)
-            reached[record.topic] = max(reached.get(record.topic, (0, 0)), (stream, seq))
-        for record in passed:
+        for record in filter(_in_line, (*records, *passed)):
             reached[record.topic] = max(reached.get(record.topic, (0, 0)), self._place(record))
         fresh = []
         for stream, by_seq in by_stream.items():

@@ -194,6 +194,13 @@ class SqliteRepository:
         rows = await self._read(partial(Reader.positions, group=group))
         return {topic: Position(epoch, seq) for topic, epoch, seq in rows}
 
+    async def earlier_positions(self, group: str) -> dict[str, list[Position]]:
+        """See `Repository.earlier_positions`."""
+        found: dict[str, list[Position]] = {}
+        for topic, epoch, seq in await self._read(partial(Reader.earlier_positions, group=group)):
+            found.setdefault(topic, []).append(Position(epoch, seq))
+        return found
+
     async def products(self) -> list[StoredProduct]:
         """See `Repository.products`."""
         return await self._read(Reader.products)

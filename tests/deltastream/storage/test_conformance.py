@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from deltastream.bus import Delivery
 from deltastream.errors import StoreError
 from deltastream.messages import Bar, Position, encode
 from deltastream.storage import METRICS, BadCursor, StoredExpiry, StoredProduct
@@ -75,6 +76,33 @@ async def test_what_is_passed_moves_the_position_and_may_still_take_effect(repos
         assert len((await store.ticks("NIFTY", **ALL)).items) == 1
         assert await store.apply("g", [two]) == 1
         assert len((await store.ticks("NIFTY", **ALL)).items) == 2
+
+
+async def test_a_retry_moves_no_position(repository_factory, make):
+    """It may come before a new store has been given what stands before it."""
+    one, two, three = (
+        Delivery(record.topic, record.position, record.message, attempt)
+        for attempt, record in zip(
+            (1, 2, 3), make.records(*(make.tick(T0 + i) for i in range(3))), strict=True
+        )
+    )
+    async with repository_factory() as store:
+        assert await store.apply("g", [two], passed=[three]) == 1
+        assert await store.positions("g") == {}
+        assert await store.apply("g", [one, three]) == 2
+        assert await store.positions("g") == {one.topic: one.position}
+
+
+async def test_how_far_earlier_epochs_were_applied(repository_factory, make):
+    async with repository_factory() as store:
+        assert await store.earlier_positions("g") == {}
+        for epoch, count in (("e1", 3), ("e2", 1), ("e3", 2)):
+            records = make.records(*(make.tick(T0 + i) for i in range(count)), epoch=epoch)
+            await store.apply("g", records)
+            topic = records[0].topic
+        assert await store.positions("g") == {topic: Position("e3", 2)}
+        assert await store.earlier_positions("g") == {topic: [Position("e2", 1), Position("e1", 3)]}
+        assert await store.earlier_positions("h") == {}
 
 
 async def test_a_repeat_has_no_second_effect_in_any_order_group_or_opening(repository_factory, make):
