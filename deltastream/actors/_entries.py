@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Final
 
@@ -22,6 +23,8 @@ from deltastream.messages import (
 __all__ = ["entry_of"]
 
 _LONGEST_KEY: Final = 512
+_TIMES: Final = ("ts_event", "ts_recv", "expiry_ts")
+_LATEST_NS: Final = 1 << 63
 _PREFIX: Final = {
     UnderlyingTick: "market.tick",
     OptionChain: "market.chain",
@@ -37,12 +40,13 @@ def entry_of(message: Published, key: str | None = None) -> Entry:
     """The message as an entry of its topic, one per kind and product.
 
     It is one that every reader can read: those that see this object, and those that read the
-    journal, where a message is only what its bytes say.
+    journal, where a message is only what its bytes say. A tick is one that a store can keep.
 
     Raises:
         ValueError: its product is not a symbol, its columns are not of its kind's shape, a field is
-            not of its type, its expiry is no date, or the key is longer than 512 bytes, not Unicode,
-            or with a NUL.
+            not of its type, a time is not of 64 bits, its expiry is no date, its price not finite and
+            positive, its volume not finite, or the key is longer than 512 bytes, not Unicode, or with
+            a NUL.
         TypeError, OverflowError: not a message for the bus, or a field holds what cannot be encoded.
     """
     prefix = _PREFIX.get(type(message))
@@ -56,9 +60,20 @@ def entry_of(message: Published, key: str | None = None) -> Entry:
         decode(encode(message))
     except MessageDecodeError as error:
         raise ValueError(str(error)) from error
+    if not all(-_LATEST_NS <= getattr(message, name, 0) < _LATEST_NS for name in _TIMES):
+        raise ValueError("a time is not within the years 1678 to 2262")
+    if isinstance(message, UnderlyingTick):
+        _check_tick(message)
     if isinstance(message, ChainHead) and date.fromisoformat(message.expiry).isoformat() != message.expiry:
         raise ValueError(f"expiry {message.expiry!r} is not YYYY-MM-DD")
     return Entry(f"{prefix}.{message.product}", message, key)
+
+
+def _check_tick(tick: UnderlyingTick) -> None:
+    if not 0 < tick.price < math.inf:
+        raise ValueError(f"price {tick.price} is not finite and positive")
+    if tick.volume is not None and not math.isfinite(tick.volume):
+        raise ValueError(f"volume {tick.volume} is not finite")
 
 
 def _check_key(key: str) -> None:

@@ -16,7 +16,7 @@ import trio
 
 from deltastream.bus.protocol import Gap, Record
 from deltastream.errors import BusClosed
-from deltastream.messages import EnrichedChain, MarketStatus, Message, Position, UnderlyingTick, encode
+from deltastream.messages import EnrichedChain, MarketStatus, Message, Position, encode
 from deltastream.sim.history import Complain, History, digest_of
 from deltastream.storage.protocol import Repository
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "Readers"]
 
 _BATCH: Final = 512
-_LATEST_TS: Final = 1 << 63
 _TOPICS: Final = ("market.tick.", "market.status.", "enriched.chain.", "analytics.surface.")
 
 Key = tuple[str, str, str]
@@ -137,8 +136,6 @@ class Reader:
 
     def _keep(self, topic: str, message: Message) -> None:
         key = (topic, message.root, message.expiry) if isinstance(message, EnrichedChain) else (topic, "", "")
-        if not _credible(message):
-            return
         known = self.latest.get(key)
         if known is None or known.ts_event <= message.ts_event:  # type: ignore[attr-defined]
             self.latest[key] = message
@@ -241,14 +238,6 @@ def _follows(reader: Reader, topic: str) -> bool:
         topic.startswith(pattern[:-1]) if pattern.endswith("*") else topic == pattern
         for pattern in reader.patterns
     )
-
-
-def _credible(message: Message) -> bool:
-    """Whether to show it: a tick has a price, and everything a time that can be."""
-    if isinstance(message, UnderlyingTick) and not 0 < message.price < math.inf:
-        return False
-    ts: int = getattr(message, "ts_event", 0)
-    return -_LATEST_TS <= ts < _LATEST_TS
 
 
 async def _answer(store: Repository, key: Key) -> bytes | None:

@@ -137,6 +137,29 @@ async def test_what_readers_of_the_journal_could_not_read_is_refused(
     assert (feed.accepted, feed.refused) == (2, {"not_acceptable": 1})
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"price": float("nan")},
+        {"price": float("inf")},
+        {"price": -1.0},
+        {"price": 0.0},
+        {"volume": float("nan")},
+        {"ts_event": 1 << 63},
+        {"ts_recv": 1 << 63},
+    ],
+)
+async def test_a_tick_that_no_store_could_keep_is_refused(
+    bus, seams, run_actors, make_tick, autojump_clock, fields
+):
+    wrong = msgspec.structs.replace(make_tick(1), **fields)
+    feed = Feed(bus, Script(make_tick(1), wrong, make_tick(2)), seams)
+    async with run_actors(restart=Restart.TRANSIENT, feed=feed.run) as tree:
+        await feed.exhausted.wait()
+        assert tree.find("test/feed").restarts == 0
+    assert (feed.accepted, feed.refused) == (2, {"not_acceptable": 1})
+
+
 async def test_keys_make_a_repeated_source_harmless(bus, seams, run_actors, make_tick, autojump_clock):
     for _ in range(2):
         feed = Feed(bus, Script(Delivered(make_tick(1), "a"), Delivered(make_tick(2), "b")), seams)

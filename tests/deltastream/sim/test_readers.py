@@ -66,10 +66,6 @@ class TestReader:
         assert reader.positions == {TICK: Position("e", 4)}
         assert codes == []
 
-    def test_what_nobody_would_show(self, reader):
-        reader.take([record(1, tick(5)), record(2, tick(6, -1.0)), record(3, tick(1 << 63))])
-        assert reader.latest[TICK, "", ""] == tick(5)
-
     @pytest.mark.parametrize("seqs", [(1, 3), (2, 2), (2, 1)])
     def test_numbers_that_do_not_follow(self, reader, codes, seqs):
         reader.take([record(seq, tick(seq)) for seq in seqs])
