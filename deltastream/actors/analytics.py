@@ -105,7 +105,7 @@ class Analytics:
 
 
 class _Latest:
-    """The newest chain of each (root, expiry) by its own time, without those that expired before the last."""
+    """The newest chain of each (root, expiry) by its own time, but for those expired by the newest."""
 
     def __init__(self) -> None:
         self._by_product: dict[str, dict[tuple[str, str], EnrichedChain]] = {}
@@ -115,8 +115,9 @@ class _Latest:
         known = series.get((chain.root, chain.expiry))
         if known is None or known.ts_event <= chain.ts_event:
             series[chain.root, chain.expiry] = chain
+        newest = max(series.values(), key=lambda each: each.ts_event)  # it tells the time, expired or not
         for key, other in list(series.items()):
-            if other.expiry_ts <= chain.ts_event and other is not chain:  # the newest tells the time
+            if other.expiry_ts <= newest.ts_event and other is not newest:
                 del series[key]
 
     def of(self, product: str) -> list[EnrichedChain]:

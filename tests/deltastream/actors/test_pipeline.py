@@ -326,7 +326,7 @@ async def test_surfaces_gather_the_expiries_and_come_once_per_interval(
 async def test_the_surface_after_an_expiry_is_not_older_than_the_one_before(
     bus, store, seams, run_actors, settle, make_chain, autojump_clock
 ):
-    """The chain that came last tells the time, even if it gives no slice itself."""
+    """The newest chain tells the time, even if it gives no slice itself and an older one comes after it."""
     async with run_actors(
         storage=Storage(bus, store).run,
         analytics=Analytics(bus, store, seams).run,
@@ -336,9 +336,13 @@ async def test_the_surface_after_an_expiry_is_not_older_than_the_one_before(
         await settle(bus)
         await bus.append_batch([entry(make_chain(2)), entry(make_chain(3, days=0))])
         await settle(bus)
-        surface = await store.surface("NIFTY")
-    assert [smile.expiry for smile in surface.slices] == ["2026-12-29"]
-    assert surface.ts_event == make_chain(3).ts_event
+        await bus.append_batch([entry(make_chain(2, expiry="2026-12-29", days=39))])
+        await settle(bus)
+        surfaces = [record.message for record in await bus.last("analytics.surface.NIFTY", limit=2)]
+        assert await store.surface("NIFTY") == surfaces[-1]
+    for surface, late in zip(surfaces, (1, 2), strict=True):
+        assert surface.ts_event == make_chain(3).ts_event
+        assert [smile.ts_event for smile in surface.slices] == [make_chain(late).ts_event]
 
 
 async def test_a_restarted_analytics_actor_knows_the_other_expiries(
