@@ -44,7 +44,7 @@ __all__ = [
 
 Excuse = Literal[
     "restart", "give_up", "degraded", "stale", "refused", "dead_letter", "new_epoch", "lost_tail",
-    "lost_any", "late_clock",
+    "lost_any", "store_behind", "late_clock",
 ]  # fmt: skip
 """What may be seen because of a fault, and must not be seen otherwise.
 
@@ -55,6 +55,7 @@ refused: the feed refuses messages; dead_letter: a group condemns messages.
 new_epoch: positions of the journal become void, with lineage.
 lost_tail: accepted messages at the end of the journal are gone; lost_any: anywhere in it. Readers
 learn it by a `Gap` or by the new epoch.
+store_behind: the store has lost effects, and needs the messages again.
 late_clock: times of day are not in order of arrival.
 """
 
@@ -159,10 +160,11 @@ class TornCommit(_Death, frozen=True, kw_only=True, tag="torn_commit"):
 class PowerCut(_Death, frozen=True, kw_only=True, tag="power_cut"):
     """The machine loses power: each file keeps what was synced, and a share of what was written since.
 
-    Shared memory is gone, so SQLite's index of the write-ahead log is, too.
+    Shared memory is gone, so SQLite's index of the write-ahead log is, too. Where the host's
+    durability is "power" everything was synced, and nothing is excused but the new start.
     """
 
-    EXCUSES = frozenset({"restart", "new_epoch", "lost_tail"})
+    EXCUSES = frozenset({"restart", "new_epoch", "lost_tail", "store_behind"})
 
     journal_share: float
     store_share: float
@@ -189,7 +191,7 @@ class FlippedBytes(_Death, frozen=True, kw_only=True, tag="flipped_bytes"):
 class RuinedStore(_Death, frozen=True, kw_only=True, tag="ruined_store"):
     """The store's file is no database any more; the operator moves it away, the journal fills a new one."""
 
-    EXCUSES = frozenset({"restart", "give_up"})
+    EXCUSES = frozenset({"restart", "give_up", "store_behind"})
 
 
 class OldCopy(_Death, frozen=True, kw_only=True, tag="old_copy"):
@@ -201,7 +203,7 @@ class OldCopy(_Death, frozen=True, kw_only=True, tag="old_copy"):
     def excuses(self) -> frozenset[Excuse]:
         """What may be seen because of it."""
         if self.file == "store":
-            return frozenset({"restart"})
+            return frozenset({"restart", "store_behind"})
         return frozenset({"restart", "new_epoch", "lost_tail"})
 
 

@@ -319,12 +319,12 @@ class _Product:
 
 def _owed(seen: Seen) -> bool:
     """Whether its effect is demanded: it stands in the log, and nobody had reason to give it up."""
-    return not seen.void and not {"storage", "lost"}.intersection(seen.dead)
+    return not (seen.void or seen.trimmed) and not {"storage", "lost"}.intersection(seen.dead)
 
 
 def _possible(seen: Seen) -> bool:
-    """Whether its effect may be there or not: it is void now, or was given up although it was sound."""
-    return seen.void or "lost" in seen.dead or ("storage" in seen.dead and seen.sound)
+    """Whether its effect may be there or not: it is void or gone, or was given up although it was sound."""
+    return seen.void or seen.trimmed or "lost" in seen.dead or ("storage" in seen.dead and seen.sound)
 
 
 def _overtaken(*series: Sequence[Seen]) -> set[int]:

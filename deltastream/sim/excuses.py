@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from deltastream.bus.protocol import Gap
+from deltastream.sim._kinds import Kill, PowerCut
 
 __all__ = ["RECOVERY_S", "Excuses"]
 
@@ -20,30 +21,46 @@ _LASTING: Final = frozenset({"lost_any"})
 """Damage that may be found whenever somebody reads what it hit: such a fault is never over."""
 
 
-class Excuses:
-    """Collects the faults that struck."""
+class _Struck(NamedTuple):
+    begun: float
+    over: float
+    fault: Any
+    excuses: frozenset[str]
 
-    def __init__(self) -> None:
-        self._struck: list[tuple[float, float, Any]] = []
+
+class Excuses:
+    """Collects the faults that struck.
+
+    Args:
+        durable: nothing that was committed goes with the machine's power.
+        trims: messages leave the journal when they are old and everybody has done with them.
+    """
+
+    def __init__(self, *, durable: bool = False, trims: bool = False) -> None:
+        self._struck: list[_Struck] = []
+        self._durable = durable
+        self._trims = trims
 
     def strike(self, now: float, fault: Any) -> None:
         """A fault has struck at `now`, virtual seconds since the start."""
+        spared = self._durable and isinstance(fault, PowerCut)
+        excuses = Kill.EXCUSES if spared else fault.excuses
         over = max(fault.over, now + fault.over - fault.at)
-        self._struck.append((now, float("inf") if fault.excuses & _LASTING else over, fault))
+        self._struck.append(_Struck(now, float("inf") if excuses & _LASTING else over, fault, excuses))
 
     def ever(self, *what: str) -> bool:
         """Whether any fault that struck so far accounts for one of these."""
-        return any(not fault.excuses.isdisjoint(what) for _, _, fault in self._struck)
+        return any(not struck.excuses.isdisjoint(what) for struck in self._struck)
 
     def count(self, what: str) -> int:
         """How many faults that struck account for it."""
-        return sum(what in fault.excuses for _, _, fault in self._struck)
+        return sum(what in struck.excuses for struck in self._struck)
 
     def around(self, since: float, now: float, *what: str) -> bool:
         """Whether a fault accounts for one of these between `since` and `now`, its recovery included."""
         return any(
-            begun <= now and since <= over + RECOVERY_S and not fault.excuses.isdisjoint(what)
-            for begun, over, fault in self._struck
+            begun <= now and since <= over + RECOVERY_S and not excuses.isdisjoint(what)
+            for begun, over, _, excuses in self._struck
         )
 
     def calm(self, since: float, now: float) -> bool:
@@ -53,14 +70,14 @@ class Excuses:
         """
         return not any(
             begun <= now and since <= over + RECOVERY_S and _disturbs(fault)
-            for begun, over, fault in self._struck
+            for begun, over, fault, _ in self._struck
         )
 
     def kinds(self, since: float, now: float) -> frozenset[str]:
         """The kinds of those that held between `since` and `now`, their recovery included."""
         return frozenset(
             str(fault.__struct_config__.tag)
-            for begun, over, fault in self._struck
+            for begun, over, fault, _ in self._struck
             if begun <= now and since <= over + RECOVERY_S
         )
 
@@ -68,14 +85,14 @@ class Excuses:
         """Whether for so long no fault has held but those of a feed's messages, nor recovery from it."""
         return not any(
             begun <= now and now - for_s <= over + RECOVERY_S and not hasattr(fault, "product")
-            for begun, over, fault in self._struck
+            for begun, over, fault, _ in self._struck
             if _disturbs(fault)
         )
 
     @property
     def over(self) -> float:
         """When the last fault that struck was over."""
-        finite = [over if over != float("inf") else begun for begun, over, _ in self._struck]
+        finite = [over if over != float("inf") else begun for begun, over, _, _ in self._struck]
         return max(finite, default=0.0)
 
     def explains(self, gap: Gap) -> bool:
@@ -84,6 +101,8 @@ class Excuses:
         match gap.reason:
             case "epoch_changed":
                 return self.ever("new_epoch") and (not lossy or self.ever("lost_tail", "lost_any"))
+            case "trimmed":
+                return self._trims
             case "lost":
                 return self.ever("lost_any")
             case "undecodable":

@@ -51,11 +51,15 @@ class Seen:
         ts_event: when it happened.
         note: what the model keeps of it.
         sound: it is what its type says; only of such a message the full effect can be demanded.
+        at: virtual seconds at which it was seen.
+        trimmed: it has left the journal, and a store that has lost its effect cannot have it again.
         void: its position was lost with a damaged journal: it may or may not have had its effect.
         dead: groups that gave it up; "lost" where one may have, and damage took the letter.
     """
 
-    __slots__ = ("dead", "digest", "epoch", "note", "number", "seq", "sound", "ts_event", "void")
+    __slots__ = (
+        "at", "dead", "digest", "epoch", "note", "number", "seq", "sound", "trimmed", "ts_event", "void",
+    )  # fmt: skip
 
     def __init__(self, number: int, epoch: int, seq: int, digest: bytes, ts_event: int) -> None:
         self.number = number
@@ -64,7 +68,9 @@ class Seen:
         self.digest = digest
         self.ts_event = ts_event
         self.note: Any = None
+        self.at = 0.0
         self.sound = True
+        self.trimmed = False
         self.void = False
         self.dead: tuple[str, ...] = ()
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import trio
 
 from deltastream.actors import Feed
-from deltastream.bus import Entry, Record
+from deltastream.bus import BusSettings, Entry, Record
 from deltastream.feeds.protocol import Provider
 from deltastream.feeds.synthetic import SyntheticSettings
 from deltastream.host.config import Settings
@@ -21,7 +22,7 @@ from deltastream.sim.hooks import Hooks
 from deltastream.sim.ledger import Accepted, WitnessedBus
 from deltastream.sim.scenario import Scenario
 from deltastream.sim.seams import Work
-from deltastream.storage import SqliteRepository
+from deltastream.storage import SqliteRepository, StoreSettings
 from supervisors import ChildSpec, Event, LoopLag, SupervisorSpec
 
 __all__ = ["SimHost", "settings_of"]
@@ -33,8 +34,13 @@ _LAG_INTERVAL_S = 1.0
 
 def settings_of(scenario: Scenario, data_dir: Path) -> Settings:
     """The configuration of a host in this scenario."""
+    bus = BusSettings(durability=scenario.durability)
+    if scenario.max_age_s is not None:
+        bus = msgspec.structs.replace(bus, max_age_s=scenario.max_age_s)
     return Settings(
         data_dir=str(data_dir),
+        bus=bus,
+        store=StoreSettings(durability=scenario.durability),
         synthetic=SyntheticSettings(
             seed=scenario.seed,
             products=scenario.products,

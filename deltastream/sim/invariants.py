@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from deltastream.sim.excuses import RECOVERY_S, Excuses
 from deltastream.sim.freshness import Freshness
 from deltastream.sim.health import LAG_S, Health, Intake
 from deltastream.sim.leaks import Leaks
-from deltastream.sim.log_check import check_log
+from deltastream.sim.log_check import check_log, check_trimmed
 from deltastream.sim.machine import process
 from deltastream.sim.model import Model
 from deltastream.sim.readers import Obeyed, Readers
@@ -62,7 +63,8 @@ class Invariants:
 
     def __init__(self, world: World, obeys: Obeyed | None = None) -> None:
         self._world = world
-        self._excuses = Excuses()
+        scenario = world.scenario
+        self._excuses = Excuses(durable=scenario.durability == "power", trims=scenario.max_age_s is not None)
         complain = world.violate
         thorough = world.scenario.duration_s <= _LONG_S
         settings = _analytics(world)
@@ -99,6 +101,7 @@ class Invariants:
         seen = self.model.observe(item)
         if seen is None or not isinstance(item, Record):
             return
+        seen.at = self._world.now()
         self._accepted.see(item.topic, item.position, seen)
         if isinstance(item.message, MarketStatus):
             self._freshness.publish(self._world.now(), item.message)
@@ -185,6 +188,8 @@ class Invariants:
             world.violate("not_recovered", f"settled {late:.1f} s later than it should")
         history, excuses = self.model.history, self._excuses
         await check_log(host.bus, history, world.violate, lost=excuses.ever("lost_any"), share=self._share)
+        bus, behind = await host.bus.statistics(), excuses.ever("store_behind")
+        check_trimmed(bus, history, world.violate, self._kept_since(), behind)
         lost = excuses.ever("lost_tail", "lost_any")
         self.model.bury(await host.bus.dead_letters(limit=_LETTERS), excuses.ever("lost_any"), lost=lost)
         for topic, position, message in self._accepted.unseen():
@@ -212,6 +217,14 @@ class Invariants:
             repeats_excused=lost and excuses.count("new_epoch") > 1,
         )
         await self.readers.compare(host.store, history)
+
+    def _kept_since(self) -> float:
+        """From when on every message must still be in the journal; never where the clock was set ahead."""
+        if self._world.scenario.max_age_s is None:
+            return 0.0
+        if self._excuses.ever("late_clock"):
+            return math.inf
+        return self._world.now() - self._world.scenario.max_age_s
 
     def _stopped(self) -> None:
         if self._leaks is not None and self._host is not None:

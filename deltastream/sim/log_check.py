@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from deltastream.bus.protocol import Bus
+from deltastream.bus.protocol import Bus, BusStatistics
 from deltastream.sim.history import Complain, History, Line, digest_of, understood
 
-__all__ = ["check_log"]
+__all__ = ["check_log", "check_trimmed"]
 
 _PAGE: Final = 512
 
@@ -38,6 +38,25 @@ async def check_log(
         for page, after in enumerate(range(topic.first_seq - 1, topic.last_seq, _PAGE)):
             if page % every == 0 or after + _PAGE >= topic.last_seq:
                 await _check_page(bus, line, after, min(after + _PAGE, topic.last_seq), complain, lost)
+
+
+def check_trimmed(
+    bus: BusStatistics, history: History, complain: Complain, kept_since: float, behind: bool
+) -> None:
+    """Nothing has left the log that was seen after `kept_since`.
+
+    Args:
+        behind: the store may have needed again what has left the log; that is marked.
+    """
+    for topic in bus.topics:
+        line = history.lines.get(topic.topic)
+        for seen in () if line is None else line.live.values():
+            gone = seen.seq < topic.first_seq
+            seen.trimmed = gone and behind
+            if gone and seen.at > kept_since:
+                complain(
+                    "log_lost", f"{topic.topic} {seen.seq} has left the log {seen.at:.3f} s after the start"
+                )
 
 
 async def _check_page(bus: Bus, line: Line, after: int, through: int, complain: Complain, lost: bool) -> None:

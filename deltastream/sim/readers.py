@@ -50,6 +50,7 @@ class Reader:
         positions: the last one seen, by topic.
         latest: state: by key, the message with the greatest (ts_event, seq).
         seen: how many messages.
+        missed: topics of which messages had left the journal before it came to them.
         gaps: what it was told that it will not see.
         absent_until: when it was there again after it last stalled or was away; infinite while it is not.
 
@@ -67,6 +68,7 @@ class Reader:
         self.latest: dict[Key, Message] = {}
         self.gaps: list[Gap] = []
         self.seen = 0
+        self.missed: set[str] = set()
         self._complain = complain
         self._interval_s = interval_s
         self._next: dict[str, int] = {}
@@ -146,6 +148,8 @@ class Reader:
         self._next[gap.topic] = gap.after.seq + 1
         if gap.reason == "epoch_changed" and gap.last >= gap.first:
             self._voided.append(gap.topic)
+        if gap.reason == "trimmed":
+            self.missed.add(gap.topic)
 
     def _forget(self) -> None:
         """Begin anew with the topics of which something seen has become void."""
@@ -190,6 +194,8 @@ class Readers:
     def know_stale(self, product: str, now: float, patience_s: float) -> None:
         """The product has been told to be stale for a while: whoever has been there knows it."""
         for reader in self.readers:
+            if f"market.status.{product}" in reader.missed:
+                continue
             known = reader.latest.get((f"market.status.{product}", "", ""))
             status = known.status if isinstance(known, MarketStatus) else None
             if now - reader.absent_until >= patience_s and status not in (None, "stale"):
@@ -199,7 +205,8 @@ class Readers:
         """All has settled: each reader's state is the store's, for what it follows.
 
         A topic of which messages have become void is left out: the store may have the effect of
-        messages that no reader can see any more, and a reader in the act of reading anew has less.
+        messages that no reader can see any more, and a reader in the act of reading anew has less. So
+        is what a reader has missed because it had left the journal: it would ask the store.
 
         Cancellation: who was not compared yet is not.
         """
@@ -207,7 +214,7 @@ class Readers:
         for reader in self.readers:
             for key, message in sorted(reader.latest.items()):
                 line = history.lines.get(key[0])
-                if line is None or line.void or line.missing:
+                if line is None or line.void or line.missing or key[0] in reader.missed:
                     continue
                 if key not in answers:
                     answers[key] = await _answer(store, key)

@@ -10,6 +10,7 @@ import msgspec
 __all__ = ["Scenario"]
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+Durability = Literal["process", "power"]
 
 _SECOND: Final = 10**9
 _DAY: Final = 86_400 * _SECOND
@@ -19,6 +20,8 @@ _SESSION_S: Final = 24_900.0  # until 15:55
 _MARKETS: Final = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX", "AAPL", "TSLA", "SPY", "QQQ")
 
 _BUNDLES_S: Final = (0.0, 0.5, 1.0, 2.0)
+_AGES_S: Final = (None, None, None, 5.0, 20.0)
+_DURABILITIES: Final[tuple[Durability, ...]] = ("process", "process", "process", "power")
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +35,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tick_interval_s, chain_interval_s: between ticks of a product, between chains of an expiry.
         bundle_s: over how long the vendor gathers messages and then sends them together; 0: not at all.
         hours: "always" trades around the clock, "real" by the exchange's calendar.
+        max_age_s: from what age on acknowledged messages leave the journal; None: not in this time.
+        durability: what the files of journal and store survive, the death of the process or of the
+            machine.
         readers: followers of the bus, as gateways will be.
         read_interval_s: how long readers, and the observer, let messages gather between two batches.
         profile: what kind of faults is drawn from the seed.
@@ -47,6 +53,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     chain_interval_s: Positive = 5.0
     bundle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     hours: Literal["always", "real"] = "always"
+    max_age_s: Positive | None = None
+    durability: Durability = "process"
     readers: Annotated[int, msgspec.Meta(ge=0)] = 2
     read_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     profile: str = "none"
@@ -62,6 +70,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             products=tuple(rng.sample(_MARKETS, 2)),
             strikes=rng.randint(9, 21),
             bundle_s=rng.choice(_BUNDLES_S),
+            max_age_s=rng.choice(_AGES_S),
+            durability=rng.choice(_DURABILITIES),
             readers=2,
             profile=profile,
         )

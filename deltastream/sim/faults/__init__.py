@@ -35,5 +35,7 @@ def inject(world: World, plan: Plan) -> ReaderFaults:
     if disk.any:
         world.on_thread.append(disk)
         world.around.append(disk.in_force)
-    ProcessFaults(world, faults, disk.synced)
+    process = ProcessFaults(world, faults, disk.synced)
+    if process.any:
+        world.around.append(process.in_force)
     return ReaderFaults(world, faults)

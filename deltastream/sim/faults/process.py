@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
+from deltastream.bus import _opening
 from deltastream.sim import _kinds as kinds
 from deltastream.sim.faults import damage
 from deltastream.sim.faults._strike import Armed, arm, until
@@ -39,6 +41,9 @@ class ProcessFaults:
         self._world = world
         self._synced = synced
         self._moved_away: list[Armed[kinds.RuinedStore]] = []
+        self._boot_id = world.directory / "boot_id"
+        self._cuts_power = bool(arm(world, faults, kinds.PowerCut))
+        self._boots = 0
         for kill in arm(world, faults, kinds.Kill):
             self._add(self._kill, kill)
         for cut in arm(world, faults, kinds.PowerCut):
@@ -55,6 +60,25 @@ class ProcessFaults:
             self._add(self._set_clock, jump)
         world.on_down.append(self._operate)
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything for which `in_force` is needed."""
+        return self._cuts_power
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Have the machine be another after each loss of power, as the kernel tells by an id of each boot."""
+        real = _opening._BOOT_ID
+        _opening._BOOT_ID = self._boot_id  # type: ignore[misc]  # simulated: not final
+        self._name_boot()
+        try:
+            yield
+        finally:
+            _opening._BOOT_ID = real  # type: ignore[misc]
+
+    def _name_boot(self) -> None:
+        self._boot_id.write_text(f"{self._boots:036d}")
+
     def _add(self, strike: Callable[[A], Awaitable[None]], armed: A) -> None:
         self._world.tasks.append(partial(strike, armed))
 
@@ -67,6 +91,8 @@ class ProcessFaults:
         fault = cut.fault
 
         def lose(data: Path) -> None:
+            self._boots += 1
+            self._name_boot()
             lost = damage.lose_power(data, fault.journal_share, fault.store_share, self._synced)
             cut.strike(f"power is lost, and of the journal {lost[0]}, of the store {lost[1]} bytes")
 
