@@ -2,6 +2,8 @@
 
 Acknowledged messages go first, the oldest of all topics first. Only where that is not enough do
 messages go that a group has not acknowledged; they are counted as lost for that group and logged.
+The newest message of a topic stays: who comes new, as a feed that begins again, finds by it what
+stands, such as the status of a market that was told hours ago.
 """
 
 from __future__ import annotations
@@ -84,23 +86,27 @@ class Retention:
         for topic in list(self._core.topics.by_name.values()):
             while topic.first_ts is not None and topic.first_ts < before:
                 trimmed = topic.trimmed
-                if trimmed >= self._core.groups.floor(topic):
+                if trimmed >= (limit := self._done(topic)):
                     break
-                await self._trim(topic, self._core.groups.floor(topic), before)
+                await self._trim(topic, limit, before)
                 if topic.trimmed == trimmed:
                     break
 
     def _oldest(self) -> tuple[Topic, int] | None:
-        """The topic to trim next and how far it may be trimmed; None where there are no messages."""
-        topics = [topic for topic in self._core.topics.by_name.values() if topic.trimmed < topic.last]
-        done = [topic for topic in topics if topic.trimmed < self._core.groups.floor(topic)]
+        """The topic to trim next and how far it may be trimmed; None where each has one message."""
+        topics = [topic for topic in self._core.topics.by_name.values() if topic.trimmed < topic.last - 1]
+        done = [topic for topic in topics if topic.trimmed < self._done(topic)]
         if done:
             topic = min(done, key=lambda topic: topic.first_ts or 0)
-            return topic, self._core.groups.floor(topic)
+            return topic, self._done(topic)
         if topics:
             topic = min(topics, key=lambda topic: topic.first_ts or 0)
-            return topic, topic.last
+            return topic, topic.last - 1
         return None
+
+    def _done(self, topic: Topic) -> int:
+        """Up to where a topic's messages are acknowledged by all, and not its newest."""
+        return min(self._core.groups.floor(topic), topic.last - 1)
 
     async def _trim(self, topic: Topic, limit: int, before: int | None = None) -> None:
         """Take at most a step of messages up to `limit`, and older than `before` where given."""

@@ -120,17 +120,29 @@ async def test_a_group_of_which_nobody_is_there_holds_messages_by_age(opened, ti
         assert (await bus.statistics()).groups[0].lost == 0
 
 
-async def test_numbers_go_on_after_a_topic_was_emptied(opened, tick, autojump_clock):
+async def test_the_newest_message_of_a_topic_stays(opened, tick, autojump_clock):
+    """However old it is: a status that was told once stands until the next one."""
     async with opened(max_age_s=10) as bus:
         await bus.append_batch([Entry("a", tick(n), f"k{n}") for n in range(5)])
         await trio.sleep(30)
         topic = (await topics_of(bus))["a"]
-        assert (topic.first_seq, topic.last_seq, topic.bytes) == (6, 5, 0)
-        assert await bus.read("a") == []
+        assert (topic.first_seq, topic.last_seq, topic.bytes) == (5, 5, len(encode(tick(4))))
+        assert [record.message for record in await bus.last("a")] == [tick(4)]
     async with opened(max_age_s=10) as bus:
+        assert (await bus.append("a", tick(4), key="k4")).seq == 5
         assert (await bus.append("a", tick(0), key="k0")).seq == 6
         async with bus.consume(["a"], "g") as consumer:
-            assert [d.position.seq for d in await consumer.batch()] == [6]
+            assert [d.position.seq for d in await consumer.batch()] == [5, 6]
+
+
+async def test_the_newest_message_stays_where_the_journal_is_full(opened, tick, chain, autojump_clock):
+    async with opened() as bus:
+        await bus.append("status", tick(0))
+        await fill(bus, chain, 1000)
+        await trio.sleep(100)
+        topics = await topics_of(bus)
+        assert topics["a"].first_seq > 1
+        assert [record.message for record in await bus.last("status")] == [tick(0)]
 
 
 async def test_a_smaller_limit_gives_the_disk_back(opened, chain, tmp_path, autojump_clock):
