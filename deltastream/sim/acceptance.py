@@ -24,9 +24,12 @@ class Acceptance:
         self._complain = complain
         self._unseen: dict[Place, Message] = {}
         self._keyed: dict[tuple[str, str], list[Position]] = {}
+        self._renewed: set[Place] = set()
 
     def accept(self, topic: str, position: Position, message: Message, key: str | None = None) -> None:
         """An append was acknowledged."""
+        if position.epoch not in self._history.epochs[:1]:
+            self._renewed.add((topic, position.epoch, position.seq))
         if key is not None:
             self._keyed.setdefault((topic, key), []).append(position)
         seen = self._history.find(topic, position)
@@ -50,6 +53,18 @@ class Acceptance:
             if seen is None or seen.digest != digest_of(understood(message)[0]):
                 missing.append((topic, position, message))
         return missing
+
+    def back(self) -> list[str]:
+        """What was declared void by a new epoch, and stands under it where it stood.
+
+        What the feed was told to be accepted there is another message, though it may say the same: a
+        source whose clock was set back repeats itself.
+        """
+        return [
+            f"{topic} {epoch}/{seq}"
+            for topic, epoch, seq in self._history.back
+            if (topic, epoch, seq) not in self._renewed
+        ]
 
     def complete(self) -> None:
         """Nothing more will come: what was appended under one key stands in the log once."""

@@ -140,8 +140,8 @@ class Line:
             self._void(gone, len(self.cuts) - 1)
         self.last = seq
 
-    def taken_back(self, seq: int, digest: bytes) -> bool:
-        """Whether a message given now may be the one that the last change of the epoch has declared void."""
+    def is_back(self, seq: int, digest: bytes) -> bool:
+        """Whether a message given now says what one says that the last change of the epoch has made void."""
         before = self.void.get((len(self.epochs) - 2, seq))
         return before is not None and before.digest == digest
 
@@ -164,6 +164,7 @@ class History:
 
     Attributes:
         lines: by topic; epochs: all, in order; gaps: all that were told.
+        back: topic, epoch and seq of what stands where its like stood that a new epoch has made void.
     """
 
     def __init__(self, complain: Complain, explained: Callable[[Gap], bool]) -> None:
@@ -172,7 +173,7 @@ class History:
         self.lines: dict[str, Line] = {}
         self.epochs: list[str] = []
         self.gaps: list[Gap] = []
-        self._back: list[tuple[Line, Seen]] = []
+        self.back: list[tuple[str, str, int]] = []
 
     def line(self, topic: str) -> Line:
         """The topic, begun where it is new."""
@@ -184,19 +185,6 @@ class History:
     def matching(self, prefix: str) -> list[Line]:
         """The topics with a prefix, by name."""
         return [self.lines[name] for name in sorted(self.lines) if name.startswith(prefix)]
-
-    @property
-    def back(self) -> list[str]:
-        """What was declared void by a new epoch, and stands under it where it stood.
-
-        A source may well give the same message again, as one whose clock was set back does, but not
-        one that it gives twice only.
-        """
-        return [
-            f"{line.topic} {line.epochs[seen.epoch]}/{seen.seq}"
-            for line, seen in self._back
-            if sum(other.digest == seen.digest for other in line) == 2
-        ]
 
     def find(self, topic: str, position: Position) -> Seen | None:
         """The message that had this position."""
@@ -238,11 +226,10 @@ class History:
             return None
         if seq != line.last + 1:
             self._complain("sequence_gap", f"{record.topic} {epoch}/{seq} follows {line.last}, undeclared")
-        back = line.taken_back(seq, digest)
+        if line.is_back(seq, digest):
+            self.back.append((record.topic, epoch, seq))
         line.last = seq
         seen = Seen(line.count, len(line.epochs) - 1, seq, digest, ts_event)
-        if back:
-            self._back.append((line, seen))
         line.count += 1
         line.live[seq] = seen
         return seen

@@ -200,7 +200,7 @@ class Invariants:
         self._accepted.complete()
         # A copy from before an epoch cannot know what the epoch's positions mean.
         copied = len(history.epochs) > 2 and lost
-        for where in () if copied else history.back:
+        for where in () if copied else self._accepted.back():
             world.violate("void_needlessly", f"{where} stands where it stood before it was declared void")
         self.model.derivations.complete(excuses.ever("lost_any"))
         self.model.derivations.surfaces()

@@ -78,7 +78,8 @@ async def _check_page(bus: Bus, line: Line, after: int, through: int, complain: 
         if not records or records[-1].position.seq >= through:
             break
         at = records[-1].position.seq
-    for seq in range(after + 1, through + 1):
+    kept = next(each.first_seq for each in (await bus.statistics()).topics if each.topic == line.topic)
+    for seq in range(max(after + 1, kept), through + 1):  # it may have been trimmed meanwhile
         seen = line.live.get(seq)
         if seen is None or seq in found or not seen.sound:
             continue

@@ -89,6 +89,17 @@ class TestExcuses:
         excuses.strike(1.0, fault)
         assert excuses.explains(gap) is explained
 
+    def test_a_machine_that_syncs_every_commit_loses_nothing(self):
+        excuses = Excuses(durable=True)
+        excuses.strike(1.0, CUT)
+        assert excuses.ever("restart")
+        assert not excuses.ever("new_epoch", "lost_tail", "store_behind")
+
+    def test_what_is_old_may_have_left_the_journal(self):
+        gap = Gap("a", "e", 2, 2, "trimmed")
+        assert Excuses(trims=True).explains(gap)
+        assert not Excuses().explains(gap)
+
 
 class TestFreshness:
     LIMIT = 5.0

@@ -129,10 +129,10 @@ def test_products_and_readers_are_those_of_the_scenario():
 def test_what_is_excused():
     """A killed process loses nothing; a machine without power only the end; damage anything."""
     assert Plan((Kill(id=1, at=1.0),)).excuses == {"restart"}
-    assert OldCopy(id=1, at=1.0, file="store").excuses == {"restart"}
-    assert RuinedStore(id=1, at=1.0).excuses == {"restart", "give_up"}
+    assert OldCopy(id=1, at=1.0, file="store").excuses == {"restart", "store_behind"}
+    assert RuinedStore(id=1, at=1.0).excuses == {"restart", "give_up", "store_behind"}
     power = PowerCut(id=2, at=1.0, journal_share=0.5, store_share=0.0)
-    assert power.excuses == {"restart", "new_epoch", "lost_tail"}
+    assert power.excuses == {"restart", "new_epoch", "lost_tail", "store_behind"}
     assert "lost_any" in FlippedBytes(id=3, at=1.0, part="frames").excuses
     assert "lost_any" not in FlippedBytes(id=3, at=1.0, part="wal").excuses
     assert Plan((Kill(id=1, at=1.0), power)).excuses == power.excuses

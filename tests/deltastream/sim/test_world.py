@@ -23,7 +23,7 @@ def _target(link):
 
 
 def short(seed=1, **changes):
-    return msgspec.structs.replace(Scenario.short(seed), **{"duration_s": 20.0, **changes})
+    return msgspec.structs.replace(Scenario.short(seed), **{"duration_s": 20.0, "max_age_s": None, **changes})
 
 
 class Looker:
@@ -71,7 +71,7 @@ class Looker:
 
 def test_a_minute_in_which_nothing_goes_wrong():
     look = Looker()
-    verdict = simulate(Scenario.short(2), parts=[look])
+    verdict = simulate(short(2, duration_s=60.0), parts=[look])
     assert verdict.ok
     assert verdict.counts.accepted >= 140
     assert (
