@@ -6,7 +6,6 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Final
 
 import trio
@@ -109,9 +108,8 @@ class Topic:
         skip = after - (self.last - len(self.recent))
         if skip < 0:
             return None
-        if limit == 1 and skip < len(self.recent):
-            return (self.recent[skip],)
-        return list(islice(self.recent, skip, skip + limit))
+        recent = self.recent  # from its nearer end: readers are mostly at the last
+        return [recent[place] for place in range(skip, min(skip + limit, len(recent)))]
 
     def statistics(self, epoch: str) -> TopicStatistics:
         """Its extent and size."""
