@@ -39,8 +39,9 @@ Published = UnderlyingTick | OptionChain | MarketStatus | EnrichedChain | Volati
 def entry_of(message: Published, key: str | None = None) -> Entry:
     """The message as an entry of its topic, one per kind and product.
 
-    It is one that every reader can read: those that see this object, and those that read the
-    journal, where a message is only what its bytes say. A tick is one that a store can keep.
+    It is one that every reader can read, and the same for those that read it in memory as for those
+    that read the journal, where a message is only what its bytes say. A tick is one that a store can
+    keep.
 
     Raises:
         ValueError: its product is not a symbol, its columns are not of its kind's shape, a field is
@@ -57,16 +58,17 @@ def entry_of(message: Published, key: str | None = None) -> Entry:
     if key is not None:
         _check_key(key)
     try:
-        decode(encode(message))
+        frame = encode(message)
+        read = decode(frame)
     except MessageDecodeError as error:
         raise ValueError(str(error)) from error
-    if not all(-_LATEST_NS <= getattr(message, name, 0) < _LATEST_NS for name in _TIMES):
+    if not all(-_LATEST_NS <= getattr(read, name, 0) < _LATEST_NS for name in _TIMES):
         raise ValueError("a time is not within the years 1678 to 2262")
-    if isinstance(message, UnderlyingTick):
-        _check_tick(message)
-    if isinstance(message, ChainHead) and date.fromisoformat(message.expiry).isoformat() != message.expiry:
-        raise ValueError(f"expiry {message.expiry!r} is not YYYY-MM-DD")
-    return Entry(f"{prefix}.{message.product}", message, key)
+    if isinstance(read, UnderlyingTick):
+        _check_tick(read)
+    if isinstance(read, ChainHead) and date.fromisoformat(read.expiry).isoformat() != read.expiry:
+        raise ValueError(f"expiry {read.expiry!r} is not YYYY-MM-DD")
+    return Entry(f"{prefix}.{message.product}", read, key, frame)
 
 
 def _check_tick(tick: UnderlyingTick) -> None:

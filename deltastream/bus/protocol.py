@@ -47,11 +47,13 @@ class Entry:
     Attributes:
         key: makes the append idempotent: an entry whose (topic, key) is already in the log
             appends nothing and yields the position it has. At most 512 bytes of UTF-8, without NUL.
+        frame: what `encode` makes of the message, where that was called already; it is not called again.
     """
 
     topic: str
     message: Message
     key: str | None = None
+    frame: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
