@@ -40,8 +40,8 @@ class EmbeddedConsumer:
         """See `protocol.Consumer.batch`."""
         if max_messages < 1:
             raise ValueError(f"max_messages must be positive, got {max_messages}")
-        await trio.lowlevel.checkpoint()
         member = self._member
+        rested = False  # whether others have had a turn, as they have in every call
         while True:
             self._check()
             member.wakeup.clear()
@@ -49,6 +49,11 @@ class EmbeddedConsumer:
             order = due_order(member.shares, now)
             if not order:
                 await member.wakeup.wait(next_due(member.shares))
+                rested = True
+                continue
+            if not rested:
+                await trio.lowlevel.checkpoint()
+                rested = True
                 continue
             taken = self._from_memory(order, max_messages, now) or await self._from_journal(
                 order[0], max_messages, now

@@ -110,20 +110,25 @@ class EmbeddedFollower:
         """See `protocol.Follower.batch`."""
         if max_messages < 1:
             raise ValueError(f"max_messages must be positive, got {max_messages}")
-        await trio.lowlevel.checkpoint()
+        rested = False  # whether others have had a turn, as they have in every call
         while True:
             if self._core.closed or self._left:
                 raise BusClosed("The bus is closed." if self._core.closed else "This follower has left.")
             self._wakeup.clear()
             if self._replaced():
                 self._replace()
+            behind = [cursor for cursor in self._cursors.values() if cursor.seq < cursor.topic.last]
+            if not (behind or self._gaps):
+                await self._wakeup.wait()
+                rested = True
+                continue
+            if not rested:
+                await trio.lowlevel.checkpoint()
+                rested = True
+                continue
             if self._gaps:
                 gaps, self._gaps = self._gaps[:max_messages], self._gaps[max_messages:]
                 return list(gaps)
-            behind = [cursor for cursor in self._cursors.values() if cursor.seq < cursor.topic.last]
-            if not behind:
-                await self._wakeup.wait()
-                continue
             behind.sort(key=lambda cursor: (8 * cursor.topic.rank - cursor.passed, cursor.topic.number))
             taken = self._from_memory(behind, max_messages) or await self._from_journal(
                 behind[0], max_messages

@@ -72,7 +72,7 @@ class Request:
         done: Callable[[Any], None] | None = None,
         undo: Callable[[], None] | None = None,
     ) -> None:
-        self.frames = [encode(entry.message) for entry in entries]
+        self.frames = [entry.frame or encode(entry.message) for entry in entries]
         self.entries = [
             (entry.topic, entry.key, freeze(entry.message, frame))
             for entry, frame in zip(entries, self.frames, strict=True)
@@ -211,7 +211,8 @@ class Writer:
                     if outcome is None:
                         return
                     self._publish(outcome)
-                    await trio.lowlevel.checkpoint()  # those who got their answer may ask for more
+                    if any(self._queues):
+                        await trio.lowlevel.checkpoint()  # those who got their answer may ask for more
         finally:
             self._running = False
             if self._closed:
