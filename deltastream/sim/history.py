@@ -28,12 +28,11 @@ def digest_of(frame: bytes) -> bytes:
     return _FINGERPRINT.pack(zlib.crc32(frame), len(frame))
 
 
-def understood(message: Message) -> tuple[bytes, Message | None]:
-    """The message as anybody reads it from a journal: its frame, and itself; None where nobody can.
+def understood(frame: bytes) -> tuple[bytes, Message | None]:
+    """A message as anybody reads it from a journal: its frame, and itself; None where nobody can.
 
-    A message straight from memory may hold an int where the journal gives back a float.
+    One straight from memory may hold an int where the journal gives back a float.
     """
-    frame = encode(message)
     try:
         read = decode(frame)
     except MessageDecodeError:
@@ -78,6 +77,11 @@ class Seen:
     def order(self) -> tuple[int, int, int]:
         """Its place in a series: by (ts_event, seq), a later epoch after an earlier one."""
         return self.ts_event, self.epoch, self.seq
+
+    def shows(self, message: Message) -> bool:
+        """Whether it is this message, as it is or as anybody reads it from a journal."""
+        frame = encode(message)
+        return self.digest == digest_of(frame) or self.digest == digest_of(understood(frame)[0])
 
 
 class Line:

@@ -98,7 +98,7 @@ class Invariants:
         self._excuses.strike(self._world.now(), fault)
 
     def _record(self, item: Record | Gap) -> None:
-        seen = self.model.observe(item)
+        seen = self.model.observe(item, self._world.observer.frame)
         if seen is None or not isinstance(item, Record):
             return
         seen.at = self._world.now()

@@ -49,16 +49,21 @@ class Model:
         self._complain = complain
         self._trusting = every > 1
 
-    def observe(self, item: Record | Gap) -> Seen | None:
-        """What the observer was given, in that order; the message's entry where it is a new one."""
+    def observe(self, item: Record | Gap, frame: bytes | None = None) -> Seen | None:
+        """What the observer was given, in that order; the message's entry where it is a new one.
+
+        Args:
+            item: a record or a gap.
+            frame: what `encode` makes of the record's message, where somebody has called it.
+        """
         if isinstance(item, Gap):
             self.history.declare(item)
             return None
         message: Message | None = item.message
-        if self._trusting:
+        if frame is None:
             frame = encode(item.message)
-        else:
-            frame, message = understood(item.message)
+        if not self._trusting:
+            frame, message = understood(frame)
         seen = self.history.take(item, digest_of(frame), _ts_of(item.message))
         if seen is None:
             return None
@@ -101,7 +106,7 @@ class Model:
 
     def suppose(self, topic: str, message: Message) -> None:
         """A message was accepted and lost before the observer saw it; it may have had its effect."""
-        frame, read = understood(message)
+        frame, read = understood(encode(message))
         line = self.history.line(topic)
         seen = Seen(line.count, len(line.epochs), -1 - line.count, digest_of(frame), _ts_of(message))
         seen.note, seen.sound = (None, False) if read is None else note_of(read)

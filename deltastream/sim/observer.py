@@ -26,6 +26,7 @@ class Observer:
     Attributes:
         positions: the last one seen, by topic.
         seen: the seq up to which each topic is known, in the epoch that it has now.
+        frame: the bytes of the record that hooks are being given.
         published, gaps, enriched: how many.
     """
 
@@ -34,6 +35,7 @@ class Observer:
         self._digest = hashlib.sha256()
         self.positions: dict[str, Position] = {}
         self.seen: dict[str, int] = {}
+        self.frame = b""
         self.published = self.gaps = self.enriched = 0
 
     @property
@@ -70,7 +72,7 @@ class Observer:
             self.enriched += item.topic.startswith("enriched.")
             self.positions[item.topic] = position
             self.seen[item.topic] = position.seq
-            self._digest.update(f"{item.topic}@{position.epoch}:{position.seq}\n".encode())
-            self._digest.update(encode(item.message))
+            self.frame = encode(item.message)
+            self._digest.update(f"{item.topic}@{position.epoch}:{position.seq}\n".encode() + self.frame)
         for hook in self._world.on_record:
             hook(item)

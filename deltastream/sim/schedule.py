@@ -39,15 +39,10 @@ class Hung(Exception):
 class _Sleeper:
     """A task that waits for a time; none any more where it was cancelled."""
 
-    __slots__ = ("due", "number", "task")
+    __slots__ = ("task",)
 
-    def __init__(self, due: float, number: int, task: trio.lowlevel.Task | None) -> None:
-        self.due = due
-        self.number = number
-        self.task = task
-
-    def __lt__(self, other: _Sleeper) -> bool:
-        return self.due < other.due or (self.due == other.due and self.number < other.number)
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.task: trio.lowlevel.Task | None = task
 
 
 class VirtualClock(trio.abc.Clock):
@@ -67,7 +62,7 @@ class VirtualClock(trio.abc.Clock):
         self.now = 0.0
         self.hung: str | None = None
         self._turns = self._polls = self._dozes = 0
-        self._sleepers: list[_Sleeper] = []
+        self._sleepers: list[tuple[float, int, _Sleeper]] = []  # due, then in the order they lay down
         self._root = trio.CancelScope()
 
     def start_clock(self) -> None:
@@ -83,16 +78,16 @@ class VirtualClock(trio.abc.Clock):
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Asked by the loop when no task can run: the time has come."""
         sleepers = self._sleepers
-        if sleepers and sleepers[0].due < deadline:
-            deadline = sleepers[0].due
+        if sleepers and sleepers[0][0] < deadline:
+            deadline = sleepers[0][0]
         if deadline > self.now:
             if deadline == float("inf"):
                 return self._idle()
             self.now = deadline
             if deadline > self.limit:
                 self._give_up(f"not at its end after {self.limit:.0f} s")
-        while sleepers and sleepers[0].due <= self.now:
-            task = heapq.heappop(sleepers).task
+        while sleepers and sleepers[0][0] <= self.now:
+            task = heapq.heappop(sleepers)[2].task
             if task is not None:
                 trio.lowlevel.reschedule(task)
         self._turns = 0
@@ -136,8 +131,8 @@ class VirtualClock(trio.abc.Clock):
 
     def _lie_down(self, due: float) -> _Sleeper:
         self._dozes += 1
-        sleeper = _Sleeper(due, self._dozes, trio.lowlevel.current_task())
-        heapq.heappush(self._sleepers, sleeper)
+        sleeper = _Sleeper(trio.lowlevel.current_task())
+        heapq.heappush(self._sleepers, (due, self._dozes, sleeper))
         return sleeper
 
     async def watch(self, async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:

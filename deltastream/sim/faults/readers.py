@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
 from deltastream.sim import _kinds as kinds
 from deltastream.sim.faults._strike import arm, until
 from deltastream.sim.plan import Fault
@@ -25,12 +23,11 @@ class ReaderFaults:
         self._absences = arm(world, faults, kinds.ReaderLeaves)
 
     async def stall(self, reader: int) -> None:
-        """Wait for as long as this reader shall take nothing. Cancellation: no effect."""
+        """Wait for as long as this reader shall take nothing, where it shall. Cancellation: no effect."""
         for stall in self._stalls:
             if stall.fault.reader == reader and stall.on:
                 stall.strike(f"reader {reader} takes nothing")
                 await until(self._world, stall.fault.over)
-        await trio.lowlevel.checkpoint()
 
     def leaves(self, reader: int) -> float | None:
         """Until when this reader shall be away, in seconds since the start; None where it shall not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deltastream.bus import Gap, Record
-from deltastream.messages import Position, UnderlyingTick
+from deltastream.messages import Position, UnderlyingTick, encode
 from deltastream.sim.acceptance import Acceptance
 from deltastream.sim.history import History, digest_of, understood
 
@@ -27,7 +27,7 @@ class Told:
         for epoch, seq in places:
             message = tick(seq, price)
             record = Record("a", Position(epoch, seq), message)
-            seen = self.history.take(record, digest_of(understood(message)[0]), seq)
+            seen = self.history.take(record, digest_of(understood(encode(message))[0]), seq)
         return seen
 
     def find(self, epoch, seq):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from deltastream.bus import Gap, Record
-from deltastream.messages import MarketStatus, Position, UnderlyingTick
+from deltastream.messages import MarketStatus, Position, UnderlyingTick, encode
 from deltastream.sim import Scenario, simulate
 from deltastream.sim._kinds import Kill, ReaderLeaves, ReaderStalls
 from deltastream.sim.faults import inject
@@ -116,7 +116,7 @@ class TestReaders:
         history = History(lambda *_: None, lambda gap: True)
         log = [record(1, tick(1)), record(2, tick(2)), record(1, status(1, "open"))]
         for each in log:
-            history.take(each, digest_of(understood(each.message)[0]), each.message.ts_event)
+            history.take(each, digest_of(understood(encode(each.message))[0]), each.message.ts_event)
         async with SqliteRepository(tmp_path / "store.db", StoreSettings(), virtual_seams(1)) as store:
             await store.apply("storage", log)
             reader.take(log)
