@@ -16,6 +16,8 @@ from supervisors import Context
 __all__ = ["Storage"]
 
 BATCH: Final = 128
+ACK_S: Final = 1.0
+"""How long what took effect may wait to be acknowledged together with what comes next."""
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
 
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 class Storage:
     """Applies messages to the store; effect and position commit in the store's one transaction.
+
+    The bus is told of that position once a second: nothing depends on it but the
+    journal's retention, and what is shown of the group's lag.
 
     While the store is away or damaged the actor waits, degraded, and takes nothing more from the
     bus, which keeps what comes. A record that the store refuses is failed by itself; its batch
@@ -46,8 +51,19 @@ class Storage:
             self.PATTERNS, self.GROUP, positions=positions, earlier=earlier
         ) as consumer:
             while True:
+                await self._round(ctx, consumer)
+
+    async def _round(self, ctx: Context, consumer: Consumer) -> None:
+        """Apply batch after batch for a while, then acknowledge them together."""
+        done = await self._applied(ctx, consumer, await consumer.batch(BATCH))
+        until = trio.current_time() + ACK_S
+        while trio.current_time() < until:
+            batch: list[Delivery] = []
+            with trio.move_on_at(until):
                 batch = await consumer.batch(BATCH)
-                await consumer.ack(await self._applied(ctx, consumer, batch))
+            if batch:
+                done += await self._applied(ctx, consumer, batch)
+        await consumer.ack(done)
 
     async def _applied(self, ctx: Context, consumer: Consumer, batch: list[Delivery]) -> list[Delivery]:
         """Apply a batch, one by one where it will not go as a whole; the deliveries that took effect."""

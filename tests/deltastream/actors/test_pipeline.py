@@ -300,6 +300,7 @@ async def test_a_crash_between_effect_and_ack_repeats_nothing(
     async with run_actors(storage=Storage(crashing, store).run) as tree:
         for n in range(1, 6):
             await bus.append("market.tick.NIFTY", make_tick(n))
+            await trio.sleep(1)
         await settle(bus)
         assert tree.find("test/storage").restarts == 2
         (bar,) = (await store.bars("NIFTY", interval_s=900, **EVER)).items
