@@ -18,6 +18,9 @@ from supervisors import Context
 __all__ = ["Feed"]
 
 BATCH: Final = 64
+IN_A_ROW: Final = 8
+"""Messages handed over without a turn of the loop in between: a millisecond's work, with wide chains."""
+
 WATCH_S: Final = 1.0
 STATUS: Final = "market.status.*"
 RECALLED: Final = 16
@@ -72,6 +75,7 @@ class Feed:
         async with self._provider.stream() as items:
             task_status.started()
             await self._recall(silence)
+            in_a_row = 0
             async for item in items:
                 if isinstance(item, Refusal):
                     self._refuse(item)
@@ -84,7 +88,7 @@ class Feed:
                 resumed = silence.heard(item.message)
                 if resumed is not None:
                     await give.send(entry_of(resumed))
-                await give.send(entry)
+                in_a_row = await _hand_over(entry, give, in_a_row)
 
     async def _recall(self, silence: SilenceWatch) -> None:
         """Begin with the statuses that stand; of a source whose silence means nothing there are none."""
@@ -121,23 +125,43 @@ class Feed:
         )
 
 
+async def _hand_over(entry: Entry, give: trio.MemorySendChannel[Entry], in_a_row: int) -> int:
+    """Hand over an entry: at once where there is room, but let others have their turn after a few.
+
+    Returns:
+        How many went in a row without one.
+    """
+    if in_a_row < IN_A_ROW:
+        try:
+            give.send_nowait(entry)
+        except trio.WouldBlock:
+            pass
+        else:
+            return in_a_row + 1
+    await give.send(entry)
+    return 0
+
+
 async def _with_what_follows(first: Entry, take: trio.MemoryReceiveChannel[Entry]) -> list[Entry]:
     """What comes at once, up to a batch.
 
-    A provider that has several messages hands over one in each turn of the loop; each alone would
-    cost a transaction here and in every reader. Tasks take their turns in any order, so two messages
+    A provider that has many messages hands over some in each turn of the loop; each alone would
+    cost a transaction here and in every reader. Tasks take their turns in any order, so messages
     may come in one turn and none in the next: only two turns without any are the end. A message that
     comes alone waits for these, some microseconds.
     """
     batch = [first]
     idle = 0
-    while idle < 2 and len(batch) < BATCH:
+    while idle < 2:
         await trio.lowlevel.checkpoint()
+        idle += 1
         try:
-            batch.append(take.receive_nowait())
-            idle = 0
+            while len(batch) < BATCH:
+                batch.append(take.receive_nowait())
+                idle = 0
+            break
         except trio.WouldBlock:
-            idle += 1
+            continue
         except trio.EndOfChannel:
             break
     return batch
