@@ -33,7 +33,15 @@ def _runs(seqs: list[int]) -> Iterator[tuple[int, int]]:
             start = i
 
 
-def _claim_run(connection: sqlite3.Connection, stream: int, first: int, last: int) -> list[int]:
+def _claim_run(connection: sqlite3.Connection, stream: int, first: int, last: int) -> Iterable[int]:
+    at_the_end = connection.execute(
+        """UPDATE applied SET last = :last
+           WHERE stream = :stream AND last = :first - 1
+               AND first = (SELECT max(first) FROM applied WHERE stream = :stream)""",
+        {"stream": stream, "first": first, "last": last},
+    )
+    if at_the_end.rowcount:
+        return range(first, last + 1)
     touching = connection.execute(
         """SELECT first, last FROM applied
            WHERE stream = :stream AND last >= :first - 1 AND first BETWEEN
@@ -48,11 +56,7 @@ def _claim_run(connection: sqlite3.Connection, stream: int, first: int, last: in
         fresh.extend(range(todo, low))
         todo = max(todo, high + 1)
     fresh.extend(range(todo, last + 1))
-    if len(touching) == 1 and touching[0][1] == first - 1:
-        connection.execute(
-            "UPDATE applied SET last = ? WHERE stream = ? AND first = ?", (last, stream, touching[0][0])
-        )
-    elif fresh:
+    if fresh:
         low = min(first, touching[0][0]) if touching else first
         high = max(last, touching[-1][1]) if touching else last
         connection.execute(

@@ -171,7 +171,7 @@ class SqliteRepository:
     async def _maintain(self) -> bool:
         """Whether the store is under its limit now."""
         limit = self._settings.max_bytes
-        used = await self._write(lambda: used_bytes(self._writer.connection))
+        used, cut = await self._write(self._cut)
         if used > HIGH * limit:
             while used > LOW * limit:
                 dropped, used = await self._write(self._prune)
@@ -180,10 +180,16 @@ class SqliteRepository:
                     return False
                 table, rows = dropped
                 self._pruned[table] += rows
-        while await self._write(lambda: shrink(self._writer.connection, int(HIGH * limit))):
-            pass
+            cut = True
+        while cut:
+            _, cut = await self._write(self._cut)
         self._crowded = None
         return True
+
+    def _cut(self) -> tuple[int, bool]:
+        """Bytes in use, and whether there may be more of the file to give back than was given now."""
+        connection = self._writer.connection
+        return used_bytes(connection), shrink(connection, int(HIGH * self._settings.max_bytes))
 
     def _prune(self) -> tuple[tuple[str, int] | None, int]:
         connection = self._writer.connection
