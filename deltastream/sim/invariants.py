@@ -187,9 +187,9 @@ class Invariants:
         if late > 0:
             world.violate("not_recovered", f"settled {late:.1f} s later than it should")
         history, excuses = self.model.history, self._excuses
-        await check_log(host.bus, history, world.violate, lost=excuses.ever("lost_any"), share=self._share)
-        bus, behind = await host.bus.statistics(), excuses.ever("store_behind")
-        check_trimmed(bus, history, world.violate, self._kept_since(), behind)
+        any_lost, kept = excuses.ever("lost_any"), self._kept_since()
+        await check_log(host.bus, history, world.violate, lost=any_lost, share=self._share, kept_since=kept)
+        check_trimmed(await host.bus.statistics(), history, world.violate, kept, excuses.ever("store_behind"))
         lost = excuses.ever("lost_tail", "lost_any")
         self.model.bury(await host.bus.dead_letters(limit=_LETTERS), excuses.ever("lost_any"), lost=lost)
         for topic, position, message in self._accepted.unseen():
@@ -221,7 +221,7 @@ class Invariants:
     def _kept_since(self) -> float:
         """From when on every message must still be in the journal; never where the clock was set ahead."""
         if self._world.scenario.max_age_s is None:
-            return 0.0
+            return -math.inf
         if self._excuses.ever("late_clock"):
             return math.inf
         return self._world.now() - self._world.scenario.max_age_s

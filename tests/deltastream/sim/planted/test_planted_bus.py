@@ -161,6 +161,31 @@ def test_retry_forgotten(planted):
     )
 
 
+def test_retention_that_takes_what_is_not_old(planted):
+    def bug(original):
+        def _trim(db, topic, trimmed, limit, before, standing):
+            return original(db, topic, trimmed, limit, None, standing)
+
+        return _trim
+
+    planted({"deltastream.bus._retention:_trim": bug}, seeds=10, caught="log_lost")
+
+
+def test_journal_that_does_not_know_a_cut_log(planted):
+    def bug(original):
+        def _doubt(journal, whole):
+            return None
+
+        return _doubt
+
+    planted(
+        {"deltastream.bus._opening:_doubt": bug},
+        seeds=10,
+        caught="position_reissued lost_accepted sequence_gap position_repeated unobserved",
+        faults="power_cut old_copy",
+    )
+
+
 def test_dead_letter_lost(planted):
     def bug(original):
         def _row(self, group, id_, now, delay):
