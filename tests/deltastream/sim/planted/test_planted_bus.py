@@ -168,7 +168,7 @@ def test_retention_that_takes_what_is_not_old(planted):
 
         return _trim
 
-    planted({"deltastream.bus._retention:_trim": bug}, seeds=10, caught="log_lost")
+    planted({"deltastream.bus._retention:_trim": bug}, seeds=25, caught="log_lost")
 
 
 def test_journal_that_does_not_know_a_cut_log(planted):
