@@ -1,0 +1,1 @@
+"""The handlers of the API, by chapter. Each module lists its routes as `ROUTES`."""
