@@ -10,7 +10,7 @@ import trio
 from deltastream.bus import Bus, Follower, Record, TopicStatistics, matches
 from deltastream.errors import StoreError, StoreUnavailable
 from deltastream.gateway._latest import Held, Latest
-from deltastream.messages import EnrichedChain, MarketStatus, UnderlyingTick, VolatilitySurface
+from deltastream.messages import EnrichedChain, MarketStatus, Position, UnderlyingTick, VolatilitySurface
 from deltastream.seams import Seams
 from deltastream.storage.protocol import Repository
 from supervisors import Context
@@ -50,6 +50,10 @@ class Live:
     on without the store where that is away; what the store alone knows follows when it is back.
     What was known when a run ended stays readable, flagged "bus_away", until the next has begun.
 
+    Attributes:
+        positions: the newest seen of each topic.
+        store_away: whether the store did not answer when it was last asked.
+
     Args:
         bus, store: where the state comes from.
         seams: time.
@@ -68,7 +72,7 @@ class Live:
         self._latest = Latest(CHAIN_BYTES)
         self._following = False
         self._stored: frozenset[str] = frozenset()
-        self._products: tuple[str, ...] = ()
+        self.positions: dict[str, Position] = {}
         self.store_away = False
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
@@ -80,6 +84,7 @@ class Live:
             BusClosed: the bus was closed.
         """
         latest = Latest(CHAIN_BYTES)
+        self.positions.clear()
         async with self._bus.follow(self.PATTERNS, live=True) as follower:
             await self._recall_log(latest)
             try:
@@ -162,13 +167,13 @@ class Live:
     async def _recall_topic(self, latest: Latest, topic: TopicStatistics) -> None:
         if not matches("enriched.chain.*", topic.topic):
             for record in await self._bus.last(topic.topic):
-                latest.take(record.message, record.topic, record.position)
+                self._take(latest, record)
             return
         after = max(topic.first_seq - 1, topic.last_seq - RECALLED)
         while after < topic.last_seq:
             records = await self._bus.read(topic.topic, after=after, limit=PIECE)
             for record in records:
-                latest.take(record.message, record.topic, record.position)
+                self._take(latest, record)
             after = records[-1].position.seq if records else topic.last_seq
 
     async def _watch_store(self, ctx: Context, latest: Latest, recalled: trio.Event) -> None:
@@ -214,8 +219,12 @@ class Live:
         while True:
             for item in await follower.batch(PIECE):
                 if isinstance(item, Record):
-                    latest.take(item.message, item.topic, item.position)
+                    self._take(latest, item)
             if latest.dropped > dropped:
                 if not dropped:
                     log.warning("live_chains_dropped", limit_bytes=CHAIN_BYTES)
                 dropped = latest.dropped
+
+    def _take(self, latest: Latest, record: Record) -> None:
+        latest.take(record.message, record.topic, record.position)
+        self.positions[record.topic] = record.position
