@@ -1,0 +1,417 @@
+"""What every metric of the API means: its definition id, its unit and a sentence.
+
+An id names a formula, as in ``pcr.oi/1``; another formula is another id, and another sign convention
+another variant. Answers tell in ``meta.definitions`` which one each of their fields follows, and
+``GET /api/analytics/definitions`` serves the whole table. `docs/numbers.md` tells more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+__all__ = ["CONVENTIONS", "DEFINITIONS", "Definition", "of"]
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What one field holds.
+
+    Attributes:
+        field: its name in answers; qualified, as `bsm.delta`, where a name alone is not enough.
+        id: of the formula.
+        unit: what one of it is.
+        meaning: one sentence.
+    """
+
+    field: str
+    id: str
+    unit: str
+    meaning: str
+
+
+CONVENTIONS: Final[Mapping[str, str]] = {
+    "year": "Years have 365 days and run to the expiry instant: 365 x 86,400 seconds each, no business time.",
+    "forward": "Put-call parity, the median over the 7 strikes nearest spot with two-sided quotes on both sides; "
+    "else the future, else spot, and flagged.",
+    "rate": "Continuously compounded per year, configured per currency and published with every chain.",
+    "model": "Black-76 on that forward for every exchange; names with American exercise are flagged "
+    "european_approximation.",
+    "greeks": "Spot delta and gamma per point; each volatility derivative per volatility point (0.01); each time "
+    "derivative per calendar day that passes; rho per 1 % of rate.",
+    "open_interest": "In the unit that the source states (contracts, units or coin), never converted silently; a "
+    "multiplier is units of the underlying per unit of open interest.",
+    "nulls": "A number that cannot be computed is null, and `reasons` names why; it is never 0 for want of one.",
+    "times": "ISO 8601 with an offset.",
+}
+"""What holds for all of them: which forward, which year, which unit."""
+
+_POINT: Final = "price points"
+_FRACTION: Final = "fraction per year"
+_YEARS: Final = "years of 365 days"
+_OI: Final = "oi_unit"
+_VOLUME: Final = "volume_unit"
+_RATIO: Final = "ratio"
+_SHARE: Final = "share, 0 to 1"
+_UNDERLYING: Final = "units of the underlying"
+_CURRENCY: Final = "currency"
+_DELTAS: Final = "currency of delta"
+
+_TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
+    # The chain
+    ("price", "price.last/1", _POINT, "Last price of the underlying."),
+    ("spot_price", "spot.last/1", _POINT, "Price of the underlying at the chain's time."),
+    ("forward", "forward.parity_median7/1", _POINT, "Forward price for the expiry by put-call parity."),
+    (
+        "forward_error",
+        "forward.parity_mad/1",
+        _POINT,
+        "Median absolute deviation of the forwards that single strikes imply.",
+    ),
+    ("rate", "rate.configured/1", _FRACTION, "Continuously compounded rate of the chain's currency."),
+    ("t", "t.act365/1", _YEARS, "Time from the chain's event to the expiry instant."),
+    (
+        "atm_strike",
+        "atm.strike_nearest_forward/1",
+        _POINT,
+        "Listed strike nearest the forward, the lower on a tie; nearest spot, and flagged, without one.",
+    ),
+    (
+        "atm_straddle_price",
+        "straddle.atm_mid/1",
+        _POINT,
+        "Call plus put at atm_strike, at mids; at a side's last, and flagged, where it has no two-sided quote.",
+    ),
+    (
+        "atm_iv",
+        "iv.atm_forward/1",
+        _FRACTION,
+        "Volatility at the forward, linear in total variance over ln(K/F) between the strikes around it.",
+    ),
+    (
+        "avg_iv",
+        "iv.mean_otm_mid/1",
+        _FRACTION,
+        "Mean of the mid volatilities of the out-of-the-money quotes of one expiry.",
+    ),
+    ("total_call_oi", "oi.call_sum/1", _OI, "Sum of the calls' open interest."),
+    ("total_put_oi", "oi.put_sum/1", _OI, "Sum of the puts' open interest."),
+    ("total_call_volume", "volume.call_sum/1", _VOLUME, "Sum of the calls' volume."),
+    ("total_put_volume", "volume.put_sum/1", _VOLUME, "Sum of the puts' volume."),
+    ("pcr_oi", "pcr.oi/1", _RATIO, "Open interest of the puts over that of the calls."),
+    ("pcr_volume", "pcr.volume/1", _RATIO, "Volume of the puts over that of the calls."),
+    (
+        "pcr_oi_change",
+        "pcr.oi_change/1",
+        _RATIO,
+        "Change of the puts' open interest over that of the calls'; the signs may differ, so read both sums.",
+    ),
+    (
+        "net_oi_change",
+        "oi.put_less_call_change/1",
+        _OI,
+        "Change of the puts' open interest less that of the calls'.",
+    ),
+    (
+        "call_buildup_otm",
+        "oi.call_otm_sum/1",
+        _OI,
+        "Open interest of the calls struck above spot; the tutorial's name, no build-up: see buildup.",
+    ),
+    (
+        "put_buildup_otm",
+        "oi.put_otm_sum/1",
+        _OI,
+        "Open interest of the puts struck below spot; the tutorial's name, no build-up: see buildup.",
+    ),
+    # Max pain
+    (
+        "max_pain_strike",
+        "max_pain.nearest_spot/1",
+        _POINT,
+        "The point of max_pain_interval nearest spot.",
+    ),
+    (
+        "max_pain_interval",
+        "max_pain.interval/1",
+        _POINT,
+        "Every settlement price at which the writers of all open contracts together would pay least.",
+    ),
+    (
+        "max_pain_value",
+        "max_pain.value/1",
+        f"{_POINT} x oi_unit",
+        "What they would pay there: sum of OI x intrinsic value, without a multiplier.",
+    ),
+    (
+        "distance_from_spot",
+        "max_pain.distance_from_spot/1",
+        _POINT,
+        "max_pain_strike less spot.",
+    ),
+    (
+        "distance_pct",
+        "max_pain.distance_pct/1",
+        "per cent of spot",
+        "max_pain_strike less spot, over spot, times 100.",
+    ),
+    (
+        "oi_coverage",
+        "oi.stated_share/1",
+        _SHARE,
+        "Share of the listed contracts whose open interest the source states.",
+    ),
+    (
+        "weighted_mean",
+        "max_pain.oi_notional_mean/1",
+        _POINT,
+        "Mean of max_pain_strike over the expiries, each weighted by its open interest x multiplier x spot.",
+    ),
+    # One option
+    ("bid", "quote.bid/1", _POINT, "Best bid."),
+    ("ask", "quote.ask/1", _POINT, "Best ask."),
+    ("last", "quote.last/1", _POINT, "Last traded price."),
+    ("volume", "quote.volume/1", _VOLUME, "Traded in the session."),
+    ("open_interest", "quote.oi/1", _OI, "Contracts that are open, as of meta.as_of.open_interest."),
+    ("iv", "iv.black76.mid/1", _FRACTION, "Black-76 volatility of the mid on the chain's forward."),
+    ("bid_iv", "iv.black76.bid/1", _FRACTION, "Black-76 volatility of the bid on the chain's forward."),
+    ("ask_iv", "iv.black76.ask/1", _FRACTION, "Black-76 volatility of the ask on the chain's forward."),
+    ("vendor_iv", "iv.vendor/1", _FRACTION, "The source's own volatility."),
+    (
+        "delta",
+        "delta.spot/1",
+        "per point",
+        "Change of the price per point of spot, implied carry held fixed.",
+    ),
+    ("gamma", "gamma.spot/1", "per point squared", "Change of delta per point of spot."),
+    (
+        "theta",
+        "theta.calendar_day/1",
+        f"{_POINT} per day",
+        "Change of the price per calendar day that passes.",
+    ),
+    (
+        "vega",
+        "vega.vol_point/1",
+        f"{_POINT} per volatility point",
+        "Change of the price per volatility point (0.01).",
+    ),
+    ("rho", "rho.percent/1", f"{_POINT} per 1 %", "Change of the price per 1 % of rate."),
+    (
+        "oi_change",
+        "oi.change_session/1",
+        _OI,
+        "Open interest less that of the previous session, the exchange's own where it gives one.",
+    ),
+    (
+        "oi_change_pct",
+        "oi.change_session_pct/1",
+        "per cent",
+        "oi_change over the previous session's open interest, times 100.",
+    ),
+    (
+        "price_change",
+        "price.change_session/1",
+        _POINT,
+        "Last less the previous session's close of the contract itself.",
+    ),
+    (
+        "buildup",
+        "buildup.price_oi/1",
+        "class",
+        "long_buildup (price up, OI up), short_buildup (down, up), short_covering (up, down), long_unwinding "
+        "(down, down) or neutral; thresholds: one tick, and the larger of one lot and 0.5 % of the OI before.",
+    ),
+    # Levels of open interest
+    ("call_oi_change", "oi.call_change_sum/1", _OI, "Sum of the calls' oi_change."),
+    ("put_oi_change", "oi.put_change_sum/1", _OI, "Sum of the puts' oi_change."),
+    (
+        "resistance",
+        "oi.resistance_max_call/1",
+        _POINT,
+        "Strikes at or above spot with the most open interest in calls, the largest first, the lower on a tie.",
+    ),
+    (
+        "support",
+        "oi.support_max_put/1",
+        _POINT,
+        "Strikes at or below spot with the most open interest in puts, the largest first, the higher on a tie.",
+    ),
+    (
+        "strength",
+        "oi.level_share/1",
+        _SHARE,
+        "A level's open interest over all of its side in the chain.",
+    ),
+    (
+        "call_concentration",
+        "oi.hhi_call/1",
+        "index, 0 to 1",
+        "Herfindahl-Hirschman index of the calls' open interest over strikes: sum of squared shares.",
+    ),
+    (
+        "put_concentration",
+        "oi.hhi_put/1",
+        "index, 0 to 1",
+        "Herfindahl-Hirschman index of the puts' open interest over strikes: sum of squared shares.",
+    ),
+    ("movers", "oi.movers_abs_change/1", _OI, "Contracts by the magnitude of oi_change, the largest first."),
+    # The surface
+    (
+        "ivs",
+        "surface.otm_mid/1",
+        _FRACTION,
+        "Mid volatility of the out-of-the-money quote at each strike: puts below the forward, calls from it on.",
+    ),
+    ("log_moneyness", "surface.log_moneyness/1", "none", "ln(K/F) of each strike."),
+    # Sums over open interest
+    (
+        "delta_oi",
+        "delta.oi_sum/1",
+        _UNDERLYING,
+        "Sum of delta x OI x multiplier: what all open contracts of a side together deliver per point.",
+    ),
+    (
+        "gamma_oi",
+        "gamma.oi_sum/1",
+        f"{_UNDERLYING} per point",
+        "Sum of gamma x OI x multiplier.",
+    ),
+    ("vega_oi", "vega.oi_sum/1", f"{_CURRENCY} per volatility point", "Sum of vega x OI x multiplier."),
+    ("theta_oi", "theta.oi_sum/1", f"{_CURRENCY} per calendar day", "Sum of theta x OI x multiplier."),
+    (
+        "coverage",
+        "oi.greeks_share/1",
+        _SHARE,
+        "Share of the stated open interest whose contracts have the Greeks that the sums need.",
+    ),
+    # Dealer exposure
+    (
+        "naive.gex",
+        "gex.naive.notional_1pct/1",
+        f"{_DELTAS} per 1 %",
+        "Sum of gamma x OI x m x S^2 x 0.01, calls less puts: dealers are taken to be long calls, short puts.",
+    ),
+    (
+        "naive.dex",
+        "dex.naive.notional/1",
+        _DELTAS,
+        "Sum of delta x OI x m x S, calls less puts.",
+    ),
+    (
+        "naive.vex",
+        "vex.naive.notional_vol_point/1",
+        f"{_DELTAS} per volatility point",
+        "Sum of vanna x OI x m x S, calls less puts.",
+    ),
+    (
+        "naive.chex",
+        "chex.naive.notional_day/1",
+        f"{_DELTAS} per calendar day",
+        "Sum of charm x OI x m x S, calls less puts.",
+    ),
+    (
+        "inverse.gex",
+        "gex.inverse.notional_1pct/1",
+        f"{_DELTAS} per 1 %",
+        "As gex.naive, puts less calls: dealers are taken to be short calls, long puts.",
+    ),
+    ("inverse.dex", "dex.inverse.notional/1", _DELTAS, "As dex.naive, puts less calls."),
+    (
+        "inverse.vex",
+        "vex.inverse.notional_vol_point/1",
+        f"{_DELTAS} per volatility point",
+        "As vex.naive, puts less calls.",
+    ),
+    (
+        "inverse.chex",
+        "chex.inverse.notional_day/1",
+        f"{_DELTAS} per calendar day",
+        "As chex.naive, puts less calls.",
+    ),
+    (
+        "short_all.gex",
+        "gex.short_all.notional_1pct/1",
+        f"{_DELTAS} per 1 %",
+        "As gex.naive, less calls less puts: dealers are taken to be short of everything.",
+    ),
+    ("short_all.dex", "dex.short_all.notional/1", _DELTAS, "As dex.naive, less calls less puts."),
+    (
+        "short_all.vex",
+        "vex.short_all.notional_vol_point/1",
+        f"{_DELTAS} per volatility point",
+        "As vex.naive, less calls less puts.",
+    ),
+    (
+        "short_all.chex",
+        "chex.short_all.notional_day/1",
+        f"{_DELTAS} per calendar day",
+        "As chex.naive, less calls less puts.",
+    ),
+    (
+        "side_gex",
+        "gex.side.notional_1pct/1",
+        f"{_DELTAS} per 1 %",
+        "Sum of gamma x OI x m x S^2 x 0.01 over one side, sign +1.",
+    ),
+    ("side_dex", "dex.side.notional/1", _DELTAS, "Sum of delta x OI x m x S over one side, sign +1."),
+    (
+        "side_vex",
+        "vex.side.notional_vol_point/1",
+        f"{_DELTAS} per volatility point",
+        "Sum of vanna x OI x m x S over one side, sign +1.",
+    ),
+    (
+        "side_chex",
+        "chex.side.notional_day/1",
+        f"{_DELTAS} per calendar day",
+        "Sum of charm x OI x m x S over one side, sign +1.",
+    ),
+    ("call_wall", "wall.gamma_call/1", _POINT, "Strike of the largest gamma exposure among the calls."),
+    ("put_wall", "wall.gamma_put/1", _POINT, "Strike of the largest gamma exposure among the puts."),
+    (
+        "absolute_gamma_strike",
+        "wall.gamma_absolute/1",
+        _POINT,
+        "Strike of the largest sum of both magnitudes of gamma exposure.",
+    ),
+    # The pricer
+    ("black76.price", "price.black76/1", _POINT, "Black's price on a forward, discounted."),
+    ("black76.iv", "iv.black76/1", _FRACTION, "Volatility at which Black-76 gives the price."),
+    ("black76.delta", "delta.black76/1", "per point", "Derivative by the forward, discounted."),
+    (
+        "black76.gamma",
+        "gamma.black76/1",
+        "per point squared",
+        "Second derivative by the forward, discounted.",
+    ),
+    ("black76.theta", "theta.black76.calendar_day/1", f"{_POINT} per day", "At a fixed forward."),
+    ("black76.vega", "vega.black76.vol_point/1", f"{_POINT} per volatility point", "By volatility."),
+    ("black76.rho", "rho.black76.percent/1", f"{_POINT} per 1 %", "At a fixed forward: -T x price."),
+    ("bsm.price", "price.bsm/1", _POINT, "Price after Black, Scholes and Merton on a spot."),
+    ("bsm.iv", "iv.bsm/1", _FRACTION, "Volatility at which Black-Scholes-Merton gives the price."),
+    ("bsm.delta", "delta.bsm/1", "per point", "Derivative by the spot."),
+    ("bsm.gamma", "gamma.bsm/1", "per point squared", "Second derivative by the spot."),
+    ("bsm.theta", "theta.bsm.calendar_day/1", f"{_POINT} per day", "At a fixed spot."),
+    ("bsm.vega", "vega.bsm.vol_point/1", f"{_POINT} per volatility point", "By volatility."),
+    ("bsm.rho", "rho.bsm.percent/1", f"{_POINT} per 1 %", "At a fixed spot and dividend yield."),
+)
+
+DEFINITIONS: Final[Mapping[str, Definition]] = {
+    field: Definition(field=field, id=identity, unit=unit, meaning=meaning)
+    for field, identity, unit, meaning in _TABLE
+}
+"""By field."""
+
+
+def of(*fields: str) -> dict[str, str]:
+    """Definition ids by field, as answers carry them in ``meta.definitions``.
+
+    Args:
+        fields: names of `DEFINITIONS`; a qualified name, as ``naive.gex``, is answered as ``gex``.
+
+    Raises:
+        KeyError: no such field: a defect of the caller.
+    """
+    return {field.rpartition(".")[2]: DEFINITIONS[field].id for field in fields}
