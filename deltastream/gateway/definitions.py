@@ -32,17 +32,17 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CONVENTIONS: Final[Mapping[str, str]] = {
-    "year": "Years have 365 days and run to the expiry instant: 365 x 86,400 seconds each, no business time.",
-    "forward": "Put-call parity, the median over the 7 strikes nearest spot with two-sided quotes on both sides; "
-    "else the future, else spot, and flagged.",
+    "year": "Of 365 days of 86,400 seconds, to the expiry instant; no business time.",
+    "forward": "By put-call parity: the median over the 7 strikes nearest spot with two-sided quotes on both "
+    "sides; else the future, else spot, and flagged.",
     "rate": "Continuously compounded per year, configured per currency and published with every chain.",
     "model": "Black-76 on that forward for every exchange; names with American exercise are flagged "
     "european_approximation.",
-    "greeks": "Spot delta and gamma per point; each volatility derivative per volatility point (0.01); each time "
-    "derivative per calendar day that passes; rho per 1 % of rate.",
-    "open_interest": "In the unit that the source states (contracts, units or coin), never converted silently; a "
-    "multiplier is units of the underlying per unit of open interest.",
-    "nulls": "A number that cannot be computed is null, and `reasons` names why; it is never 0 for want of one.",
+    "greeks": "Spot delta and gamma per point; volatility derivatives per volatility point (0.01); time "
+    "derivatives per calendar day that passes; rho per 1 % of rate.",
+    "open_interest": "In the unit that the source states (contracts, units or coin), never converted silently; "
+    "a multiplier is units of the underlying per unit of open interest.",
+    "nulls": "A number that cannot be computed is null, never 0, and `reasons` names why.",
     "times": "ISO 8601 with an offset.",
 }
 """What holds for all of them: which forward, which year, which unit."""
@@ -57,6 +57,27 @@ _SHARE: Final = "share, 0 to 1"
 _UNDERLYING: Final = "units of the underlying"
 _CURRENCY: Final = "currency"
 _DELTAS: Final = "currency of delta"
+
+_NET: Final = tuple(
+    (
+        f"{convention}.{name}",
+        f"{name}.{convention}.{variant}/1",
+        unit,
+        f"Sum of {per_contract} over {signs}: dealers are taken to be {held}, which is an assumption.",
+    )
+    for convention, signs, held in (
+        ("naive", "calls less that over puts", "long calls and short puts"),
+        ("inverse", "puts less that over calls", "short calls and long puts"),
+        ("short_all", "both sides, negated", "short of both sides"),
+    )
+    for name, variant, unit, per_contract in (
+        ("gex", "notional_1pct", f"{_DELTAS} per 1 %", "gamma x OI x m x S^2 x 0.01"),
+        ("dex", "notional", _DELTAS, "delta x OI x m x S"),
+        ("vex", "notional_vol_point", f"{_DELTAS} per volatility point", "vanna x OI x m x S"),
+        ("chex", "notional_day", f"{_DELTAS} per calendar day", "charm x OI x m x S"),
+    )
+)
+"""Net dealer exposure under each convention of who holds what."""
 
 _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
     # The chain
@@ -81,7 +102,7 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "atm_straddle_price",
         "straddle.atm_mid/1",
         _POINT,
-        "Call plus put at atm_strike, at mids; at a side's last, and flagged, where it has no two-sided quote.",
+        "Call plus put at atm_strike, at mids; at a side's last, and flagged, where it has no mid.",
     ),
     (
         "atm_iv",
@@ -220,8 +241,9 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "buildup",
         "buildup.price_oi/1",
         "class",
-        "long_buildup (price up, OI up), short_buildup (down, up), short_covering (up, down), long_unwinding "
-        "(down, down) or neutral; thresholds: one tick, and the larger of one lot and 0.5 % of the OI before.",
+        "long_buildup (price up, OI up), short_buildup (down, up), short_covering (up, down), "
+        "long_unwinding (down, down) or neutral; thresholds: one tick of price, and the larger of one lot "
+        "and 0.5 % of the previous OI.",
     ),
     # Levels of open interest
     ("call_oi_change", "oi.call_change_sum/1", _OI, "Sum of the calls' oi_change."),
@@ -230,13 +252,13 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "resistance",
         "oi.resistance_max_call/1",
         _POINT,
-        "Strikes at or above spot with the most open interest in calls, the largest first, the lower on a tie.",
+        "Strikes from spot on up with the most open interest in calls, largest first, the lower on a tie.",
     ),
     (
         "support",
         "oi.support_max_put/1",
         _POINT,
-        "Strikes at or below spot with the most open interest in puts, the largest first, the higher on a tie.",
+        "Strikes from spot on down with the most open interest in puts, largest first, the higher on a tie.",
     ),
     (
         "strength",
@@ -262,7 +284,7 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "ivs",
         "surface.otm_mid/1",
         _FRACTION,
-        "Mid volatility of the out-of-the-money quote at each strike: puts below the forward, calls from it on.",
+        "Mid volatility of the out-of-the-money quote of each strike: puts below the forward, else calls.",
     ),
     ("log_moneyness", "surface.log_moneyness/1", "none", "ln(K/F) of each strike."),
     # Sums over open interest
@@ -287,68 +309,7 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "Share of the stated open interest whose contracts have the Greeks that the sums need.",
     ),
     # Dealer exposure
-    (
-        "naive.gex",
-        "gex.naive.notional_1pct/1",
-        f"{_DELTAS} per 1 %",
-        "Sum of gamma x OI x m x S^2 x 0.01, calls less puts: dealers are taken to be long calls, short puts.",
-    ),
-    (
-        "naive.dex",
-        "dex.naive.notional/1",
-        _DELTAS,
-        "Sum of delta x OI x m x S, calls less puts.",
-    ),
-    (
-        "naive.vex",
-        "vex.naive.notional_vol_point/1",
-        f"{_DELTAS} per volatility point",
-        "Sum of vanna x OI x m x S, calls less puts.",
-    ),
-    (
-        "naive.chex",
-        "chex.naive.notional_day/1",
-        f"{_DELTAS} per calendar day",
-        "Sum of charm x OI x m x S, calls less puts.",
-    ),
-    (
-        "inverse.gex",
-        "gex.inverse.notional_1pct/1",
-        f"{_DELTAS} per 1 %",
-        "As gex.naive, puts less calls: dealers are taken to be short calls, long puts.",
-    ),
-    ("inverse.dex", "dex.inverse.notional/1", _DELTAS, "As dex.naive, puts less calls."),
-    (
-        "inverse.vex",
-        "vex.inverse.notional_vol_point/1",
-        f"{_DELTAS} per volatility point",
-        "As vex.naive, puts less calls.",
-    ),
-    (
-        "inverse.chex",
-        "chex.inverse.notional_day/1",
-        f"{_DELTAS} per calendar day",
-        "As chex.naive, puts less calls.",
-    ),
-    (
-        "short_all.gex",
-        "gex.short_all.notional_1pct/1",
-        f"{_DELTAS} per 1 %",
-        "As gex.naive, less calls less puts: dealers are taken to be short of everything.",
-    ),
-    ("short_all.dex", "dex.short_all.notional/1", _DELTAS, "As dex.naive, less calls less puts."),
-    (
-        "short_all.vex",
-        "vex.short_all.notional_vol_point/1",
-        f"{_DELTAS} per volatility point",
-        "As vex.naive, less calls less puts.",
-    ),
-    (
-        "short_all.chex",
-        "chex.short_all.notional_day/1",
-        f"{_DELTAS} per calendar day",
-        "As chex.naive, less calls less puts.",
-    ),
+    *_NET,
     (
         "side_gex",
         "gex.side.notional_1pct/1",
@@ -386,16 +347,46 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "per point squared",
         "Second derivative by the forward, discounted.",
     ),
-    ("black76.theta", "theta.black76.calendar_day/1", f"{_POINT} per day", "At a fixed forward."),
-    ("black76.vega", "vega.black76.vol_point/1", f"{_POINT} per volatility point", "By volatility."),
-    ("black76.rho", "rho.black76.percent/1", f"{_POINT} per 1 %", "At a fixed forward: -T x price."),
+    (
+        "black76.theta",
+        "theta.black76.calendar_day/1",
+        f"{_POINT} per day",
+        "Change per calendar day that passes, at a fixed forward.",
+    ),
+    (
+        "black76.vega",
+        "vega.black76.vol_point/1",
+        f"{_POINT} per volatility point",
+        "Change per volatility point (0.01).",
+    ),
+    (
+        "black76.rho",
+        "rho.black76.percent/1",
+        f"{_POINT} per 1 %",
+        "Change per 1 % of rate at a fixed forward: -T x price.",
+    ),
     ("bsm.price", "price.bsm/1", _POINT, "Price after Black, Scholes and Merton on a spot."),
     ("bsm.iv", "iv.bsm/1", _FRACTION, "Volatility at which Black-Scholes-Merton gives the price."),
     ("bsm.delta", "delta.bsm/1", "per point", "Derivative by the spot."),
     ("bsm.gamma", "gamma.bsm/1", "per point squared", "Second derivative by the spot."),
-    ("bsm.theta", "theta.bsm.calendar_day/1", f"{_POINT} per day", "At a fixed spot."),
-    ("bsm.vega", "vega.bsm.vol_point/1", f"{_POINT} per volatility point", "By volatility."),
-    ("bsm.rho", "rho.bsm.percent/1", f"{_POINT} per 1 %", "At a fixed spot and dividend yield."),
+    (
+        "bsm.theta",
+        "theta.bsm.calendar_day/1",
+        f"{_POINT} per day",
+        "Change per calendar day that passes, at a fixed spot.",
+    ),
+    (
+        "bsm.vega",
+        "vega.bsm.vol_point/1",
+        f"{_POINT} per volatility point",
+        "Change per volatility point (0.01).",
+    ),
+    (
+        "bsm.rho",
+        "rho.bsm.percent/1",
+        f"{_POINT} per 1 %",
+        "Change per 1 % of rate, at a fixed spot and dividend yield.",
+    ),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {
