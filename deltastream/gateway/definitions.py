@@ -40,8 +40,8 @@ CONVENTIONS: Final[Mapping[str, str]] = {
     "european_approximation.",
     "greeks": "Spot delta and gamma per point; volatility derivatives per volatility point (0.01); time "
     "derivatives per calendar day that passes; rho per 1 % of rate.",
-    "open_interest": "In the unit that the source states (contracts, units or coin), never converted silently; "
-    "a multiplier is units of the underlying per unit of open interest.",
+    "open_interest": "In the unit that the source states (contracts, units or coin), never converted "
+    "silently; a multiplier is units of the underlying per unit of open interest.",
     "nulls": "A number that cannot be computed is null, never 0, and `reasons` names why.",
     "times": "ISO 8601 with an offset.",
 }
@@ -78,6 +78,45 @@ _NET: Final = tuple(
     )
 )
 """Net dealer exposure under each convention of who holds what."""
+
+_PRICER: Final = tuple(
+    (
+        f"{model}.{name}",
+        f"{name}.{model}{'.' * bool(variant)}{variant}/1",
+        unit,
+        meaning.format(underlying=underlying),
+    )
+    for model, underlying in (("black76", "forward"), ("bsm", "spot"))
+    for name, variant, unit, meaning in (
+        ("price", "", _POINT, "Discounted price of the model on the {underlying}."),
+        ("iv", "", _FRACTION, "Volatility at which the model on the {underlying} gives the price."),
+        ("delta", "", "per point", "Derivative of the price by the {underlying}, discounted."),
+        ("gamma", "", "per point squared", "Second derivative by the {underlying}, discounted."),
+        ("vega", "vol_point", f"{_POINT} per volatility point", "Change of the price per volatility point."),
+        (
+            "theta",
+            "calendar_day",
+            f"{_POINT} per day",
+            "Change per day that passes, at a fixed {underlying}.",
+        ),
+        ("rho", "percent", f"{_POINT} per 1 %", "Change per 1 % of rate, at a fixed {underlying}."),
+        ("vanna", "vol_point", "per point and volatility point", "Change of delta per volatility point."),
+        ("charm", "calendar_day", "per point and day", "Change of delta per day that passes."),
+        ("vomma", "vol_point2", "per volatility point squared", "Change of vega per volatility point."),
+        ("veta", "vol_point_day", "per volatility point and day", "Change of vega per day more to expiry."),
+        ("speed", "", "per point cubed", "Change of gamma per point of the {underlying}."),
+        (
+            "zomma",
+            "vol_point",
+            "per point squared and volatility point",
+            "Change of gamma per volatility point.",
+        ),
+        ("color", "calendar_day", "per point squared and day", "Change of gamma per day more to expiry."),
+        ("ultima", "vol_point3", "per volatility point cubed", "Change of vomma per volatility point."),
+        ("forward_delta", "", "none", "N(d1) of a call, -N(-d1) of a put: to the forward, not discounted."),
+    )
+)
+"""What `POST /api/price` answers, for each model."""
 
 _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
     # The chain
@@ -337,56 +376,7 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         _POINT,
         "Strike of the largest sum of both magnitudes of gamma exposure.",
     ),
-    # The pricer
-    ("black76.price", "price.black76/1", _POINT, "Black's price on a forward, discounted."),
-    ("black76.iv", "iv.black76/1", _FRACTION, "Volatility at which Black-76 gives the price."),
-    ("black76.delta", "delta.black76/1", "per point", "Derivative by the forward, discounted."),
-    (
-        "black76.gamma",
-        "gamma.black76/1",
-        "per point squared",
-        "Second derivative by the forward, discounted.",
-    ),
-    (
-        "black76.theta",
-        "theta.black76.calendar_day/1",
-        f"{_POINT} per day",
-        "Change per calendar day that passes, at a fixed forward.",
-    ),
-    (
-        "black76.vega",
-        "vega.black76.vol_point/1",
-        f"{_POINT} per volatility point",
-        "Change per volatility point (0.01).",
-    ),
-    (
-        "black76.rho",
-        "rho.black76.percent/1",
-        f"{_POINT} per 1 %",
-        "Change per 1 % of rate at a fixed forward: -T x price.",
-    ),
-    ("bsm.price", "price.bsm/1", _POINT, "Price after Black, Scholes and Merton on a spot."),
-    ("bsm.iv", "iv.bsm/1", _FRACTION, "Volatility at which Black-Scholes-Merton gives the price."),
-    ("bsm.delta", "delta.bsm/1", "per point", "Derivative by the spot."),
-    ("bsm.gamma", "gamma.bsm/1", "per point squared", "Second derivative by the spot."),
-    (
-        "bsm.theta",
-        "theta.bsm.calendar_day/1",
-        f"{_POINT} per day",
-        "Change per calendar day that passes, at a fixed spot.",
-    ),
-    (
-        "bsm.vega",
-        "vega.bsm.vol_point/1",
-        f"{_POINT} per volatility point",
-        "Change per volatility point (0.01).",
-    ),
-    (
-        "bsm.rho",
-        "rho.bsm.percent/1",
-        f"{_POINT} per 1 %",
-        "Change per 1 % of rate, at a fixed spot and dividend yield.",
-    ),
+    *_PRICER,
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {
