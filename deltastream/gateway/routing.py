@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -127,7 +128,8 @@ class Route:
         scope: who may call it.
         handler: answers it; its name is the operation's id, its docstring the documentation.
         parameters: a struct of path and query parameters; those named in the path are the path's.
-        body: type of the JSON body; None: it takes none.
+        body: type of the JSON body; None: it takes none; a union with None: it may be left out.
+        body_bytes: the longest body it takes.
         answers: type of the JSON answer by status; None: no content.
         media: what it can answer, the default first.
         problems: codes it may answer, beside those that every route of its kind may.
@@ -141,6 +143,7 @@ class Route:
     handler: Handler
     parameters: type[msgspec.Struct] = NoParameters
     body: Any = None
+    body_bytes: int = 16 << 10
     answers: Mapping[int, Any] = field(default_factory=dict)
     media: tuple[str, ...] = (JSON,)
     problems: tuple[str, ...] = ()
@@ -151,6 +154,11 @@ class Route:
     def name(self) -> str:
         """The operation's id."""
         return self.handler.__name__
+
+    @property
+    def in_path(self) -> tuple[str, ...]:
+        """Names of the parameters in the path, in its order."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name is not None)
 
 
 def route(
@@ -163,6 +171,7 @@ def route(
     status: int = 200,
     parameters: type[msgspec.Struct] = NoParameters,
     body: Any = None,
+    body_bytes: int = 16 << 10,
     media: tuple[str, ...] = (JSON,),
     problems: tuple[str, ...] = (),
     cost: int = 1,
@@ -182,6 +191,7 @@ def route(
             handler=handler,
             parameters=parameters,
             body=body,
+            body_bytes=body_bytes,
             answers={status: answers},
             media=media,
             problems=problems,
