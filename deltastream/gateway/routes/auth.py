@@ -238,12 +238,18 @@ async def login_with_link(call: Call[NoParameters, OneTimeLink]) -> Answer:
 
 
 @route(
-    "POST", "/api/auth/verify", scope="anyone", tag="auth", body=Presented, answers=Verified, problems=KEPT
+    "POST",
+    "/api/auth/verify",
+    scope="anyone",
+    tag="auth",
+    body=Presented | None,
+    answers=Verified,
+    problems=KEPT,
 )
-async def verify(call: Call[NoParameters, Presented]) -> Answer:
+async def verify(call: Call[NoParameters, Presented | None]) -> Answer:
     """Tell what an access token or an API key is good for."""
     identity = call.identity
-    if call.body.token is not None:
+    if call.body is not None and call.body.token is not None:
         with refusals():
             try:
                 identity = await call.services.accounts.authenticate(call.body.token)
@@ -262,20 +268,28 @@ async def verify(call: Call[NoParameters, Presented]) -> Answer:
     return Answer(verified)
 
 
-@route("POST", "/api/auth/refresh", scope="anyone", tag="auth", body=Refresh, answers=Tokens, problems=KEPT)
-async def refresh(call: Call[NoParameters, Refresh]) -> Answer:
+@route(
+    "POST",
+    "/api/auth/refresh",
+    scope="anyone",
+    tag="auth",
+    body=Refresh | None,
+    answers=Tokens,
+    problems=KEPT,
+)
+async def refresh(call: Call[NoParameters, Refresh | None]) -> Answer:
     """Exchange a refresh token for a new pair.
 
     It works once. Within ten seconds it gives the same successor again, for two tabs of a browser;
     later it means that it was stolen, and the session ends. What came as a cookie goes as a cookie.
     """
-    cookie = cookie_of(call) if call.body.refresh_token is None else None
-    presented = call.body.refresh_token or cookie
+    told = None if call.body is None else call.body.refresh_token
+    presented = cookie_of(call) if told is None else told
     if presented is None:
         raise _missing("/refresh_token", "A refresh token is needed, here or as a cookie.")
     with refusals():
         tokens = await call.services.accounts.refresh(presented)
-    answer, cookies = signed_in(call, tokens, "Refreshed.", as_cookie=cookie is not None)
+    answer, cookies = signed_in(call, tokens, "Refreshed.", as_cookie=told is None)
     return Answer(answer, cookies=cookies)
 
 
@@ -284,17 +298,18 @@ async def refresh(call: Call[NoParameters, Refresh]) -> Answer:
     "/api/auth/logout",
     scope="anyone",
     tag="auth",
-    body=Refresh,
+    body=Refresh | None,
     answers=Done,
     problems=(*KEPT, "forbidden"),
 )
-async def logout(call: Call[NoParameters, Refresh]) -> Answer:
+async def logout(call: Call[NoParameters, Refresh | None]) -> Answer:
     """End the session of the access token, of the refresh token, or of the cookie: of all that came.
 
     A session that has ended already stays so.
     """
     accounts, identity = call.services.accounts, call.identity
-    presented = [token for token in (call.body.refresh_token, cookie_of(call)) if token is not None]
+    told = None if call.body is None else call.body.refresh_token
+    presented = [token for token in (told, cookie_of(call)) if token is not None]
     if identity is None and not presented:
         raise _missing(
             "/refresh_token", "A token of the session is needed, here, as a cookie or in Authorization."

@@ -147,18 +147,19 @@ async def me(call: Call[NoParameters, None]) -> Answer:
     "/api/user/me",
     scope="session",
     tag="user",
-    body=Farewell,
+    body=Farewell | None,
     status=204,
     problems=(*KEPT, *GUESSED, "conflict"),
     cost=5,
 )
-async def delete_account(call: Call[NoParameters, Farewell]) -> Answer:
+async def delete_account(call: Call[NoParameters, Farewell | None]) -> Answer:
     """Delete one's account with all its sessions and API keys. There is no way back.
 
     The last administrator cannot be deleted.
     """
+    current = None if call.body is None else call.body.password
     with refusals():
-        await call.services.accounts.delete(who(call), current=call.body.password, address=call.address)
+        await call.services.accounts.delete(who(call), current=current, address=call.address)
     return Answer(None, status=204, cookies=cookie_gone(call))
 
 
