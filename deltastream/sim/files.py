@@ -51,4 +51,4 @@ def copy_data(source: Path, target: Path) -> None:
     target.mkdir(mode=0o700)
     for name in sorted(os.listdir(source)):
         if name not in _LEFT_BEHIND:
-            shutil.copyfile(source / name, target / name)
+            shutil.copy(source / name, target / name)  # with its mode: keys that others may read are refused

@@ -26,6 +26,8 @@ class Hooks:
         tasks: ``async def task() -> None``, started when the first host is up, cancelled before the last
             one is stopped. It must raise nothing.
         every_second: ``async def look() -> None``, each virtual second from the first start to the stop.
+        unsettled: ``async def left() -> str | None``, asked again and again after the end of the feed what is
+            still to be done, in words; None: nothing.
         at_end: ``async def check() -> None``, when the feed has ended and all is settled, the host up.
         after_stop: called when the last host has stopped, in order, and nothing of it should be left.
         on_record: given every record and gap that the observer sees, each topic in order.
@@ -48,6 +50,7 @@ class Hooks:
     def __init__(self) -> None:
         self.tasks: list[Callable[[], Awaitable[None]]] = []
         self.every_second: list[Callable[[], Awaitable[None]]] = []
+        self.unsettled: list[Callable[[], Awaitable[str | None]]] = []
         self.at_end: list[Callable[[], Awaitable[None]]] = []
         self.after_stop: list[Callable[[], object]] = []
         self.on_record: list[Callable[[Record | Gap], object]] = []

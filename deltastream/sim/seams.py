@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 import trio
 
-__all__ = ["SimClock", "SimIds", "SimThreads", "ThreadHook", "Work"]
+__all__ = ["SimClock", "SimIds", "SimSecrets", "SimThreads", "ThreadHook", "Work"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -48,6 +48,17 @@ class SimIds:
     def new(self) -> str:
         """See `Ids.new`."""
         return f"{self._rng.getrandbits(64):016x}"
+
+
+class SimSecrets:
+    """Secrets that are none: drawn from a generator, so that a run has the same ones again."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def draw(self, count: int) -> bytes:
+        """See `Secrets.draw`."""
+        return self._rng.randbytes(count)
 
 
 @dataclass(frozen=True, slots=True)

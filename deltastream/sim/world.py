@@ -21,7 +21,7 @@ from deltastream.sim.market import Market
 from deltastream.sim.observer import Observer
 from deltastream.sim.scenario import Scenario
 from deltastream.sim.schedule import VirtualClock
-from deltastream.sim.seams import SimClock, SimIds, SimThreads
+from deltastream.sim.seams import SimClock, SimIds, SimSecrets, SimThreads
 from deltastream.sim.verdict import Counts, Verdict, Violation
 from supervisors import ChildState, SupervisorStatistics
 
@@ -223,6 +223,9 @@ class World(Hooks):
         bus = await host.bus.statistics()
         if bus.pending:
             return "messages wait to be committed"
+        for ask in self.unsettled:
+            if (left := await ask()) is not None:
+                return left
         for topic in bus.topics:
             if self.observer.seen.get(topic.topic, 0) != topic.last_seq:
                 return f"the observer has not seen all of {topic.topic}"
@@ -249,8 +252,13 @@ class World(Hooks):
     def _seams(self, number: int, alive: Callable[[], bool]) -> Seams:
         rng, doze = self.rng(f"threads/{number}"), self.trio_clock.doze
         threads = SimThreads(rng, number, alive, doze, self.on_thread, self.on_sql)
-        ids = SimIds(self.rng(f"ids/{number}"))
-        return Seams(clock=self.clock, rng=self.rng(f"host/{number}"), ids=ids, threads=threads)
+        return Seams(
+            clock=self.clock,
+            rng=self.rng(f"host/{number}"),
+            ids=SimIds(self.rng(f"ids/{number}")),
+            threads=threads,
+            secrets=SimSecrets(self.rng(f"secrets/{number}")),
+        )
 
     def _host_up(self, host: SimHost) -> None:
         for hook in self.on_up:
