@@ -1,4 +1,4 @@
-"""What the routes of accounts share: refusals as problems, users and tokens as they are shown.
+"""What the routes of accounts share: users and tokens as they are shown, and the cookie.
 
 A browser that asks for it gets its refresh token as a cookie and not in the body, where a script that
 was slipped into a page could read it. The cookie goes to nothing but ``/api/auth``; of a request that
@@ -8,31 +8,13 @@ host, which that would let through, is refused by its ``Origin`` before it comes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from deltastream.accounts import (
-    EmailTaken,
-    Identity,
-    InvalidCredentials,
-    InvalidFields,
-    InvalidToken,
-    LastAdministrator,
-    NotAllowed,
-    NotFound,
-    Profile,
-    Role,
-    SignedIn,
-    TooMany,
-    TooManyAttempts,
-)
-from deltastream.errors import StoreUnavailable
-from deltastream.gateway.problems import FieldProblem, Problem
+from deltastream.accounts import Identity, Profile, Role, SignedIn
 from deltastream.gateway.routing import Call, Cookie
 
 __all__ = [
@@ -45,7 +27,6 @@ __all__ = [
     "cookie_name",
     "cookie_of",
     "instant",
-    "refusals",
     "signed_in",
     "who",
 ]
@@ -57,7 +38,6 @@ GUESSED: Final = ("invalid_credentials", "too_many_attempts")
 """What every route answers as well that takes a password."""
 
 _SECOND: Final = 1_000_000_000
-_STORE_AWAY_S: Final = 2.0
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,36 +133,3 @@ def cookie_name(base: str) -> str:
 
 def _cookie(call: Call[Any, Any], value: str, life_s: int) -> Cookie:
     return Cookie(name=cookie_name(call.base), value=value, max_age_s=life_s, path=COOKIE_PATH)
-
-
-@contextmanager
-def refusals(**fields: str) -> Iterator[None]:
-    """What accounts refuse within the block becomes a problem.
-
-    Args:
-        fields: what a field of accounts is called in this body, where that is another name.
-    """
-    try:
-        yield
-    except InvalidFields as error:
-        wrong = [
-            FieldProblem(
-                where="body", field=f"/{fields.get(p.field, p.field)}", code=p.code, message=p.message
-            )
-            for p in error.problems
-        ]
-        raise Problem("invalid_request", errors=wrong) from None
-    except InvalidCredentials:
-        raise Problem("invalid_credentials") from None
-    except TooManyAttempts as error:
-        raise Problem("too_many_attempts", str(error), retry_after_s=error.retry_after_s) from None
-    except InvalidToken as error:
-        raise Problem("unauthenticated", str(error)) from None
-    except NotAllowed as error:
-        raise Problem("forbidden", str(error)) from None
-    except NotFound as error:
-        raise Problem("not_found", str(error)) from None
-    except (EmailTaken, LastAdministrator, TooMany) as error:
-        raise Problem("conflict", str(error)) from None
-    except StoreUnavailable as error:
-        raise Problem("store_unavailable", str(error), retry_after_s=_STORE_AWAY_S) from None

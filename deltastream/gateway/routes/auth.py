@@ -18,7 +18,6 @@ from deltastream.gateway.routes._accounts import (
     cookie_gone,
     cookie_of,
     instant,
-    refusals,
     signed_in,
     who,
 )
@@ -177,13 +176,12 @@ async def register(call: Call[NoParameters, Registration]) -> Answer:
     email is taken is told, because there is no mail to tell it by; asking for many gets slow.
     """
     body = call.body
-    with refusals():
-        try:
-            tokens = await call.services.accounts.register(
-                body.email, body.password, body.name, address=call.address
-            )
-        except NotAllowed as error:
-            raise Problem("registration_closed", str(error)) from None
+    try:
+        tokens = await call.services.accounts.register(
+            body.email, body.password, body.name, address=call.address
+        )
+    except NotAllowed as error:
+        raise Problem("registration_closed", str(error)) from None
     answer, cookies = signed_in(call, tokens, "Registered and logged in.", as_cookie=body.cookie)
     return Answer(answer, status=201, cookies=cookies)
 
@@ -205,8 +203,7 @@ async def login(call: Call[NoParameters, Credentials]) -> Answer:
     After some failures each further one doubles the time until the next attempt.
     """
     body = call.body
-    with refusals():
-        tokens = await call.services.accounts.login(body.email, body.password, address=call.address)
+    tokens = await call.services.accounts.login(body.email, body.password, address=call.address)
     answer, cookies = signed_in(call, tokens, "Logged in.", as_cookie=body.cookie)
     return Answer(answer, cookies=cookies)
 
@@ -226,13 +223,12 @@ async def login_with_link(call: Call[NoParameters, OneTimeLink]) -> Answer:
     The operator makes links with ``deltastream user link``; each works once, within ten minutes.
     """
     body = call.body
-    with refusals():
-        try:
-            tokens = await call.services.accounts.login_with_link(body.token, address=call.address)
-        except InvalidToken:
-            raise Problem(
-                "unauthenticated", "The link was used before, replaced by a newer one, or is too old."
-            ) from None
+    try:
+        tokens = await call.services.accounts.login_with_link(body.token, address=call.address)
+    except InvalidToken:
+        raise Problem(
+            "unauthenticated", "The link was used before, replaced by a newer one, or is too old."
+        ) from None
     answer, cookies = signed_in(call, tokens, "Logged in by link.", as_cookie=body.cookie)
     return Answer(answer, cookies=cookies)
 
@@ -250,11 +246,10 @@ async def verify(call: Call[NoParameters, Presented | None]) -> Answer:
     """Tell what an access token or an API key is good for."""
     identity = call.identity
     if call.body is not None and call.body.token is not None:
-        with refusals():
-            try:
-                identity = await call.services.accounts.authenticate(call.body.token)
-            except InvalidToken:
-                return Answer(Verified(valid=False))
+        try:
+            identity = await call.services.accounts.authenticate(call.body.token)
+        except InvalidToken:
+            return Answer(Verified(valid=False))
     if identity is None:
         raise _missing("/token", "A token is needed, here or in Authorization.")
     verified = Verified(
@@ -287,8 +282,7 @@ async def refresh(call: Call[NoParameters, Refresh | None]) -> Answer:
     presented = cookie_of(call) if told is None else told
     if presented is None:
         raise _missing("/refresh_token", "A refresh token is needed, here or as a cookie.")
-    with refusals():
-        tokens = await call.services.accounts.refresh(presented)
+    tokens = await call.services.accounts.refresh(presented)
     answer, cookies = signed_in(call, tokens, "Refreshed.", as_cookie=told is None)
     return Answer(answer, cookies=cookies)
 
@@ -316,19 +310,17 @@ async def logout(call: Call[NoParameters, Refresh | None]) -> Answer:
         )
     if identity is not None and identity.session is None:
         raise Problem("forbidden", "An API key has no session; revoke it instead.")
-    with refusals():
-        for token in presented:
-            await accounts.logout_with_refresh(token)
-        if identity is not None:
-            await accounts.logout(identity)
+    for token in presented:
+        await accounts.logout_with_refresh(token)
+    if identity is not None:
+        await accounts.logout(identity)
     return Answer(Done(message="Logged out."), cookies=cookie_gone(call))
 
 
 @route("POST", "/api/auth/logout-everywhere", scope="session", tag="auth", answers=Done, problems=KEPT)
 async def logout_everywhere(call: Call[NoParameters, None]) -> Answer:
     """End every session of the user, this one too. API keys stay."""
-    with refusals():
-        await call.services.accounts.logout_everywhere(who(call))
+    await call.services.accounts.logout_everywhere(who(call))
     return Answer(Done(message="Logged out everywhere."), cookies=cookie_gone(call))
 
 
@@ -345,10 +337,9 @@ async def logout_everywhere(call: Call[NoParameters, None]) -> Answer:
 async def change_password(call: Call[NoParameters, NewPasswordBody]) -> Answer:
     """Set a password. Every session of the user ends, and a new one begins; API keys stay."""
     body = call.body
-    with refusals():
-        tokens = await call.services.accounts.change_password(
-            who(call), body.password, current=body.current_password, address=call.address
-        )
+    tokens = await call.services.accounts.change_password(
+        who(call), body.password, current=body.current_password, address=call.address
+    )
     answer, cookies = signed_in(call, tokens, "The password was changed.", as_cookie=body.cookie)
     return Answer(answer, cookies=cookies)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from deltastream.accounts import ApiKey, Role, Scope
 from deltastream.accounts.types import SCOPES
-from deltastream.gateway.routes._accounts import GUESSED, KEPT, cookie_gone, instant, refusals, who
+from deltastream.gateway.routes._accounts import GUESSED, KEPT, cookie_gone, instant, who
 from deltastream.gateway.routing import Answer, Call, NoParameters, Route, route
 
 __all__ = ["ROUTES"]
@@ -126,8 +126,7 @@ class KeyId(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 async def me(call: Call[NoParameters, None]) -> Answer:
     """Tell who is logged in."""
     identity = who(call)
-    with refusals():
-        profile = await call.services.accounts.profile(identity)
+    profile = await call.services.accounts.profile(identity)
     answer = Me(
         user_id=profile.id,
         email=profile.email,
@@ -158,16 +157,14 @@ async def delete_account(call: Call[NoParameters, Farewell | None]) -> Answer:
     The last administrator cannot be deleted.
     """
     current = None if call.body is None else call.body.password
-    with refusals():
-        await call.services.accounts.delete(who(call), current=current, address=call.address)
+    await call.services.accounts.delete(who(call), current=current, address=call.address)
     return Answer(None, status=204, cookies=cookie_gone(call))
 
 
 @route("GET", "/api/user/keys", scope="session", tag="user", answers=KeyViews, problems=KEPT)
 async def list_keys(call: Call[NoParameters, None]) -> Answer:
     """List one's API keys."""
-    with refusals():
-        keys = await call.services.accounts.keys(who(call))
+    keys = await call.services.accounts.keys(who(call))
     return Answer(KeyViews(keys=tuple(map(_view, keys))))
 
 
@@ -184,8 +181,7 @@ async def list_keys(call: Call[NoParameters, None]) -> Answer:
 async def create_key(call: Call[NoParameters, NewKey]) -> Answer:
     """Make an API key. Its text is shown this once."""
     body = call.body
-    with refusals():
-        made = await call.services.accounts.create_key(who(call), body.name, body.scopes, days=body.days)
+    made = await call.services.accounts.create_key(who(call), body.name, body.scopes, days=body.days)
     return Answer(MadeKey(token=made.text, key=_view(made.key)), status=201)
 
 
@@ -200,8 +196,7 @@ async def create_key(call: Call[NoParameters, NewKey]) -> Answer:
 )
 async def revoke_key(call: Call[KeyId, None]) -> Answer:
     """End an API key. One that has ended stays so."""
-    with refusals():
-        await call.services.accounts.revoke_key(who(call), call.parameters.id)
+    await call.services.accounts.revoke_key(who(call), call.parameters.id)
     return Answer(None, status=204)
 
 
