@@ -42,7 +42,7 @@ class Gateway:
     def __init__(self, services: Services, routes: Sequence[Route], buckets: Buckets) -> None:
         self.app = _QuartApp()
         self.app.answer = Pipeline(services, _declared(self.app, routes), buckets, self.app.url_map).answer
-        self._shell = Shell(self.app, services.settings, services.seams)
+        self._shell = Shell(self.app, services.settings, services.seams, services.counters)
 
     @property
     def counters(self) -> Counters:

@@ -1,15 +1,16 @@
 """The host in numbers, as Prometheus reads them.
 
-Nothing is counted twice: every number is one that the tree, the bus, the store or the event loop
-keeps anyway, read when somebody scrapes. Base units; names as Prometheus's conventions want them.
-Labels are actors, groups and kinds of topics, never products, users or addresses: however much of
-them there is, there are no more series. What is known of each product stands in ``/api/system/tree``.
+Nothing is counted twice: every number is one that the tree, the bus, the store, the gateway or the
+event loop keeps anyway, read when somebody scrapes. Base units; names as Prometheus's conventions
+want them. Labels are actors, groups, kinds of topics and routes, never products, users or addresses:
+however many of them there are, there are no more series. What is known of each product stands in
+``/api/system/tree``.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,11 +18,17 @@ from typing import Final, TypeVar
 
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from deltastream.bus import BusStatistics
 from deltastream.errors import DeltaStreamError
+from deltastream.gateway.counters import BOUNDS_S, GatewayStatistics
 from deltastream.host.operations import HostView
 from deltastream.storage.protocol import StoreStatistics
 from supervisors import ChildState, LagStatistics, SupervisorStatistics
@@ -45,9 +52,10 @@ class Reading:
     lag: LagStatistics | None
     bus: BusStatistics | None
     store: StoreStatistics | None
+    gateway: GatewayStatistics
 
 
-async def read(host: HostView) -> Reading:
+async def read(host: HostView, gateway: GatewayStatistics) -> Reading:
     """Read the statistics of every part.
 
     Cancellation: no effect.
@@ -57,14 +65,14 @@ async def read(host: HostView) -> Reading:
         lag=host.loop_lag(),
         bus=await _soon(host.bus.statistics),
         store=await _soon(host.store.statistics),
+        gateway=gateway,
     )
 
 
-def exposition(reading: Reading, more: Sequence[Collector] = ()) -> bytes:
-    """A reading, this process and what `more` collect, in Prometheus's text format."""
+def exposition(reading: Reading) -> bytes:
+    """A reading, and this process, in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
-    for collector in (_Host(reading), *more):
-        registry.register(collector)
+    registry.register(_Host(reading))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 
@@ -95,6 +103,7 @@ class _Host(Collector):
             yield from _lag(reading.lag)
         yield from _bus(reading.bus)
         yield from _store(reading.store)
+        yield from _gateway(reading.gateway)
 
 
 @cache
@@ -199,6 +208,25 @@ def _store(store: StoreStatistics | None) -> Iterator[Metric]:
     for kind, rows in store.pruned.items():
         pruned.add_metric([kind], rows)
     yield pruned
+
+
+def _gateway(gateway: GatewayStatistics) -> Iterator[Metric]:
+    requests = _counter("http_requests", "Requests answered.", "method", "route", "status")
+    for (method, path, status), count in gateway.requests.items():
+        requests.add_metric([method, path, str(status)], count)
+    yield requests
+    durations = HistogramMetricFamily(
+        "deltastream_http_request_duration_seconds", "From the request to its answer.", labels=["route"]
+    )
+    for path, taken in gateway.durations.items():
+        buckets, sum_so_far = [], 0
+        for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), taken.counts, strict=True):
+            sum_so_far += count
+            buckets.append((bound, sum_so_far))
+        durations.add_metric([path], buckets, taken.total_s)
+    yield durations
+    yield _one("http_requests_active", "Requests on their way.", gateway.active)
+    yield _total("http_sent_bytes", "Bytes of bodies sent.", gateway.sent_bytes)
 
 
 def _kind(topic: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deltastream.accounts import AccountService
 from deltastream.bus import Bus
+from deltastream.gateway.counters import Counters
 from deltastream.gateway.live import Live
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
@@ -30,6 +31,7 @@ class Services:
         live: the latest state, followed from the bus, readable while the store is away.
         accounts: who may do what.
         host: the tree and what can be asked of it.
+        counters: what the gateway has done.
     """
 
     settings: GatewaySettings
@@ -39,3 +41,4 @@ class Services:
     live: Live
     accounts: AccountService
     host: HostView
+    counters: Counters = field(default_factory=Counters)

@@ -70,10 +70,13 @@ class Shell:
         app: the inner one.
         settings: of the gateway.
         seams: ids.
+        counters: what counts; its own unless given.
     """
 
-    def __init__(self, app: Application, settings: GatewaySettings, seams: Seams) -> None:
-        self.counters = Counters()
+    def __init__(
+        self, app: Application, settings: GatewaySettings, seams: Seams, counters: Counters | None = None
+    ) -> None:
+        self.counters = counters or Counters()
         self._app = app
         self._limits = settings.limits
         self._prefix = settings.path_prefix

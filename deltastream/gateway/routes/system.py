@@ -219,7 +219,7 @@ async def ready(call: Call[NoParameters, None]) -> Answer:
 )
 async def metrics(call: Call[NoParameters, None]) -> Answer:
     """The host in numbers, in Prometheus's text format."""
-    reading = await numbers.read(call.services.host)
+    reading = await numbers.read(call.services.host, call.services.counters.statistics())
     return Answer(numbers.exposition(reading), headers=(("content-type", numbers.CONTENT_TYPE),))
 
 
