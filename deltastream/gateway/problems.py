@@ -17,6 +17,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 CODES: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_request": (400, "The request does not match the published schema."),
+    "malformed_request": (400, "This cannot be read as HTTP."),
     "malformed_body": (400, "The body cannot be read."),
     "unauthenticated": (401, "A valid credential is needed."),
     "invalid_credentials": (401, "The email or the password is wrong."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -50,9 +50,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         trusted_proxies: addresses and networks whose ``X-Forwarded-For`` and ``-Proto`` are believed.
         path_prefix: what a proxy puts before every path, such as ``/deltastream``.
         certificate, certificate_key: PEM files; both or none.
-        signing_key_file: a file that holds the key that signs access tokens, at least 32 bytes, owned
-            by the user and readable by nobody else; made in the data directory on loopback.
-        registration: whether strangers may register; "auto" is open on loopback alone.
+        signing_key_file: of the keys that sign access tokens, owned by the user and readable by nobody
+            else, as `deltastream key make-signing` makes one; on loopback one in the data directory is
+            made and used unless given.
+        registration: whether strangers may register; "auto": where only this machine can call.
         limits: what one client may ask.
     """
 
@@ -65,5 +66,5 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     certificate: str | None = None
     certificate_key: str | None = None
     signing_key_file: str | None = None
-    registration: str = "auto"
+    registration: Literal["auto", "open", "closed"] = "auto"
     limits: LimitSettings = LimitSettings()

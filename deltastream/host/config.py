@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -27,10 +27,16 @@ from deltastream.bus.settings import BusSettings
 from deltastream.errors import ConfigurationError
 from deltastream.feeds.replay import ReplaySettings
 from deltastream.feeds.synthetic import SyntheticSettings
+from deltastream.gateway import exposure
+from deltastream.gateway.settings import GatewaySettings
 from deltastream.host.layers import Given, Origin, build, child_type, leaves
 from deltastream.storage.settings import StoreSettings
 
-__all__ = ["Configuration", "Flag", "LogSettings", "Settings", "load"]
+__all__ = ["PIPELINE", "Actor", "Configuration", "Flag", "LogSettings", "Settings", "load"]
+
+Actor = Literal["feed", "enricher", "storage", "analytics", "auth", "gateway"]
+PIPELINE: Final[tuple[Actor, ...]] = ("feed", "enricher", "storage", "analytics")
+"""The actors that let no stranger in."""
 
 PREFIX: Final = "DELTASTREAM_"
 CONFIG_VARIABLE: Final = "DELTASTREAM_CONFIG"
@@ -58,11 +64,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         data_dir: absolute path of the directory that holds journal, store and control socket;
             default ``$XDG_DATA_HOME/deltastream``, that is ``~/.local/share/deltastream``.
+        actors: which run on this host; all of them unless given.
         feed: where market data comes from.
-        log, bus, store, synthetic, replay, analytics, accounts: settings of the parts.
+        log, bus, store, synthetic, replay, analytics, accounts, gateway: settings of the parts.
     """
 
     data_dir: Annotated[str, msgspec.Meta(min_length=1)]
+    actors: tuple[Actor, ...] = (*PIPELINE, "auth", "gateway")
     feed: Literal["synthetic", "replay"] = "synthetic"
     log: LogSettings = LogSettings()
     bus: BusSettings = BusSettings()
@@ -71,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replay: ReplaySettings = ReplaySettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     accounts: AccountSettings = AccountSettings()
+    gateway: GatewaySettings = GatewaySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +148,25 @@ def load(
         settings, origins = build(Settings, layers)
     except ConfigurationError as error:
         raise ConfigurationError(problems + error.problems) from None
-    if problems:
+    if problems := [*problems, *_contradictions(settings)]:
         raise ConfigurationError(problems)
     path = os.path.abspath(os.path.expanduser(settings.data_dir))
     return Configuration(msgspec.structs.replace(settings, data_dir=path), origins)
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """What is wrong with several settings together."""
+    actors = settings.actors
+    if not actors:
+        yield "actors: a host without actors does nothing; name some, or leave it out for all of them"
+    for name in dict.fromkeys(name for name in actors if actors.count(name) > 1):
+        yield f"actors: {name} is named twice"
+    if "gateway" in actors and "auth" not in actors:
+        yield "actors: gateway needs auth, which tells it who may do what"
+    wrong = exposure.problems(settings.gateway)
+    if "gateway" in actors and not wrong:
+        wrong = exposure.exposed(settings.gateway)
+    yield from (f"gateway.{problem}" for problem in wrong)
 
 
 def _read(path: Path) -> dict[str, Any]:
