@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ from deltastream.sockets.commands import Encoding
 
 __all__ = [
     "ERRORS",
+    "ChainSummary",
+    "ChainUpdate",
     "CloseCode",
     "Connected",
     "Error",
@@ -29,7 +31,9 @@ __all__ = [
     "ProductList",
     "Refused",
     "Subscribed",
+    "SurfaceUpdate",
     "TokenExpiring",
+    "UnderlyingUpdate",
     "Unsubscribed",
     "Update",
     "encode",
@@ -53,7 +57,7 @@ ERRORS: Final[Mapping[str, bool]] = {
     "bad_command": False,
     "unknown_op": False,
     "bad_room": False,
-    "unknown_room": False,
+    "unknown_room": True,
     "too_many_rooms": False,
     "unauthenticated": False,
     "forbidden": False,
@@ -189,27 +193,46 @@ class MarketStatusEvent(_Event, frozen=True, kw_only=True, tag="market_status"):
     since: int
 
 
-class Update(_Event, frozen=True, kw_only=True, tag_field="event"):
-    """An update of a room; subclasses name the event.
+class Update(_Event, frozen=True, kw_only=True):
+    """An update of a room; the kinds below name the event.
 
     Attributes:
         stream: which one, in a room that has several.
-        kind: of chains: "snapshot" is the state at `seq`; "full" a whole chain; "delta" what
-            changed since the chain of the same root and expiry before it.
-        epoch: where it is not the one the client knows, in snapshots.
-        first: the last `seq` sent and 1; None in a snapshot, which needs nothing before it.
+        kind: "snapshot" is the state at `seq`; of chains, "full" is a whole one, "delta" what changed
+            since the chain of the same root and expiry before it.
+        part: of a snapshot, which of how many, from 1.
+        epoch: of a snapshot.
+        reason: of a snapshot that was not asked for: why it comes.
+        first: the last `seq` sent and 1; not there in a snapshot, which needs nothing before it.
         ts: when it happened, microseconds UTC.
     """
 
     room: str
-    seq: int
-    ts: int
-    data: msgspec.Raw | Any
     stream: str | None = None
     kind: Literal["snapshot", "full", "delta"] | None = None
+    part: tuple[int, int] | None = None
     epoch: str | None = None
-    first: int | None = None
     reason: str | None = None
+    first: int | None = None
+    seq: int
+    ts: int
+    data: msgspec.Raw
+
+
+class UnderlyingUpdate(Update, frozen=True, kw_only=True, tag="underlying_update"):
+    """A price of a product."""
+
+
+class ChainUpdate(Update, frozen=True, kw_only=True, tag="chain_update"):
+    """A chain, or what changed in it."""
+
+
+class ChainSummary(Update, frozen=True, kw_only=True, tag="chain_summary"):
+    """A chain without its columns."""
+
+
+class SurfaceUpdate(Update, frozen=True, kw_only=True, tag="surface_update"):
+    """A volatility surface."""
 
 
 _JSON: Final = msgspec.json.Encoder()

@@ -1,0 +1,324 @@
+"""From rooms to sockets: each frame is made once and offered to every member without a task switch.
+
+Members that are in exactly the same channels form a group. What is published gathers at the groups
+concerned; a *round* hands all that one group has gathered to each of its members, in one write. So
+the busier it is, the more frames leave together, and what it costs per frame falls.
+
+A member whose socket takes nothing more is passed over, at no cost to anybody, and what it misses is
+not kept: once it takes something again, `Catchup` gives it the newest state of each channel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import trio
+
+from deltastream.sockets.commands import Encoding
+from deltastream.sockets.events import Place
+from deltastream.sockets.rooms import Room
+
+__all__ = ["Batch", "Catchup", "Channel", "Fanout", "Form", "Member", "Positions"]
+
+Positions = Mapping[str, Place]
+"""Where a room stands, by stream. Never changed once it has been handed out."""
+
+BATCH_BYTES: Final = 256 << 10
+"""A group that has gathered so much begins a round; its next frames wait for another."""
+
+_TURN_S: Final = 0.002
+_LOOK_EVERY: Final = 32
+_MOST_A_TURN: Final = 1024
+
+
+class Form:
+    """How members are spoken to; members of one form share every frame.
+
+    Args:
+        encoding: of payloads.
+        wrap: makes what the transport sends out of a payload, such as a WebSocket frame.
+    """
+
+    __slots__ = ("encoding", "wrap")
+
+    def __init__(self, encoding: Encoding, wrap: Callable[[bytes], bytes]) -> None:
+        self.encoding: Encoding = encoding
+        self.wrap = wrap
+
+
+class Batch:
+    """Frames that leave together."""
+
+    __slots__ = ("_joined", "frames")
+
+    def __init__(self, frames: Sequence[bytes]) -> None:
+        self.frames = frames
+        self._joined: bytes | None = None
+
+    @property
+    def joined(self) -> bytes:
+        """All of them in one piece."""
+        if self._joined is None:
+            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        return self._joined
+
+
+class Channel:
+    """One room in one form.
+
+    Attributes:
+        room: which.
+        form: of its members.
+        full: its members want whole chains always.
+        groups: of those members.
+    """
+
+    __slots__ = ("form", "full", "groups", "room")
+
+    def __init__(self, room: Room, form: Form, full: bool) -> None:
+        self.room = room
+        self.form = form
+        self.full = full
+        self.groups: dict[Group, None] = {}
+
+
+class Member:
+    """Who is in rooms. A transport derives its connections from it.
+
+    Attributes:
+        form: how it is spoken to.
+        blocked: its socket takes nothing more for now; whoever sets it calls `Fanout.ready` later.
+        gone: it has closed; nothing is offered to it any more.
+        behind: where it stands in the channels of which it has missed something.
+    """
+
+    __slots__ = ("behind", "blocked", "form", "gone", "group", "upto")
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.blocked = False
+        self.gone = False
+        self.behind: dict[Channel, Positions] = {}
+        self.group: Group | None = None
+        self.upto = 0
+
+    def offer(self, batch: Batch) -> bool:
+        """Take a batch, at once.
+
+        Returns:
+            True if all of it has left or is held, False if nothing of it was taken. `blocked` is set
+            where not all of it has left.
+        """
+        raise NotImplementedError
+
+    def hold(self, batch: Batch) -> None:
+        """Take a batch that must not be lost, such as an answer: what does not leave at once is held.
+
+        What would be too much to hold closes the connection.
+        """
+        raise NotImplementedError
+
+
+class Catchup(Protocol):
+    """Tells what somebody who missed something is owed."""
+
+    def owed(self, channel: Channel, after: Positions) -> list[bytes]:
+        """Frames that bring a member of a channel from there to the present."""
+        ...
+
+
+class Group:
+    """The members of exactly these channels."""
+
+    __slots__ = ("bytes", "channels", "members", "pending", "rounds", "starts")
+
+    def __init__(self, channels: frozenset[Channel]) -> None:
+        self.channels = channels
+        self.members: dict[Member, None] = {}
+        self.pending: list[bytes] = []
+        self.bytes = 0
+        self.starts: dict[Channel, Positions] = {}
+        self.rounds: deque[_Round] = deque()
+
+
+class _Round:
+    """One batch on its way to the members that a group had when it was sealed."""
+
+    __slots__ = ("batch", "group", "members", "stamp", "starts")
+
+    def __init__(self, stamp: int, group: Group) -> None:
+        self.stamp = stamp
+        self.group = group
+        self.batch = Batch(group.pending)
+        self.starts = group.starts
+        self.members = list(group.members)
+
+
+class Fanout:
+    """Carries frames to members. `run` does the work; everything else returns at once.
+
+    Attributes:
+        frames, writes: offered to members since the start, and in how many batches.
+        passed: batches that a blocked member did not get.
+
+    Args:
+        catchup: asked what members are owed.
+    """
+
+    def __init__(self, catchup: Catchup) -> None:
+        self.frames = 0
+        self.writes = 0
+        self.passed = 0
+        self._catchup = catchup
+        self._groups: dict[frozenset[Channel], Group] = {}
+        self._dirty: dict[Group, None] = {}
+        self._rounds: deque[_Round] = deque()
+        self._stamp = 0
+        self._work = trio.Event()
+
+    async def run(self) -> None:
+        """Hand batches to members until cancelled; lets others have their turn every two milliseconds.
+
+        Cancellation: what has not been offered is not.
+        """
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            while self._rounds or self._dirty:
+                if not self._rounds:
+                    self._seal(next(iter(self._dirty)))
+                await self._go_round(self._rounds[0])
+
+    def publish(self, channel: Channel, frame: bytes, before: Positions) -> None:
+        """Gather a frame for all members of a channel, whose room stood at `before`."""
+        for group in channel.groups:
+            group.pending.append(frame)
+            group.bytes += len(frame)
+            group.starts.setdefault(channel, before)
+            self._dirty[group] = None
+            if group.bytes > BATCH_BYTES:
+                self._seal(group)
+        if channel.groups:
+            self._work.set()
+
+    def tell(self, member: Member, frames: Sequence[bytes]) -> None:
+        """Hand frames to one member, after all that has been published to it so far."""
+        self._settle(member)
+        if frames and not member.gone:
+            member.hold(Batch(frames))
+
+    def enter(self, member: Member, channels: Iterable[Channel]) -> None:
+        """Let a member have what is published in these channels from now on."""
+        known = member.group.channels if member.group is not None else frozenset()
+        self._move(member, known.union(channels))
+
+    def leave(self, member: Member, channels: Iterable[Channel]) -> None:
+        """Let a member have no more of these channels."""
+        if member.group is not None:
+            left = frozenset(channels)
+            self._move(member, member.group.channels - left)
+            for channel in left:
+                member.behind.pop(channel, None)
+
+    def remove(self, member: Member) -> None:
+        """A member has closed."""
+        member.gone = True
+        member.behind.clear()
+        self._part(member)
+
+    def ready(self, member: Member) -> None:
+        """A member's socket takes something again: it is given what it is owed."""
+        member.blocked = False
+        if member.gone or not member.behind:
+            return
+        self._seal_of(member)
+        member.upto = self._stamp
+        behind, member.behind = member.behind, {}
+        frames = [frame for channel, after in behind.items() for frame in self._catchup.owed(channel, after)]
+        if frames:
+            member.hold(Batch(frames))
+
+    def standing(self, member: Member, channel: Channel, present: Positions) -> Positions:
+        """Where a member stands in a channel whose room stands at `present`."""
+        if (after := member.behind.get(channel)) is not None:
+            return after
+        if (group := member.group) is not None:
+            for one in group.rounds:
+                if one.stamp > member.upto and channel in one.starts:
+                    return one.starts[channel]
+            return group.starts.get(channel, present)
+        return present
+
+    def _move(self, member: Member, channels: frozenset[Channel]) -> None:
+        if member.group is not None and member.group.channels == channels:
+            return
+        self._settle(member)
+        self._part(member)
+        if channels and not member.gone:
+            group = self._groups.get(channels)
+            if group is None:
+                group = self._groups[channels] = Group(channels)
+                for channel in channels:
+                    channel.groups[group] = None
+            elif group.pending:
+                self._seal(group)
+            group.members[member] = None
+            member.group = group
+            member.upto = self._stamp
+
+    def _part(self, member: Member) -> None:
+        group, member.group = member.group, None
+        if group is None:
+            return
+        del group.members[member]
+        if not group.members:
+            del self._groups[group.channels]
+            self._dirty.pop(group, None)
+            for channel in group.channels:
+                del channel.groups[group]
+
+    def _settle(self, member: Member) -> None:
+        """Give a member now what its group has for it, ahead of the others."""
+        if (group := member.group) is not None:
+            self._seal_of(member)
+            for one in group.rounds:
+                self._give(member, one)
+
+    def _seal_of(self, member: Member) -> None:
+        if member.group is not None and member.group.pending:
+            self._seal(member.group)
+
+    def _seal(self, group: Group) -> None:
+        """Make a round of what a group has gathered."""
+        del self._dirty[group]
+        self._stamp += 1
+        one = _Round(self._stamp, group)
+        group.pending, group.bytes, group.starts = [], 0, {}
+        group.rounds.append(one)
+        self._rounds.append(one)
+        self._work.set()
+
+    async def _go_round(self, one: _Round) -> None:
+        turn = trio.current_time() + _TURN_S
+        for number, member in enumerate(one.members, start=1):
+            self._give(member, one)
+            if number % _LOOK_EVERY == 0 and (number % _MOST_A_TURN == 0 or trio.current_time() > turn):
+                await trio.lowlevel.checkpoint()
+                turn = trio.current_time() + _TURN_S
+        self._rounds.popleft()
+        one.group.rounds.popleft()
+        await trio.lowlevel.checkpoint()
+
+    def _give(self, member: Member, one: _Round) -> None:
+        if member.upto >= one.stamp or member.gone:
+            return
+        member.upto = one.stamp
+        if not member.blocked and member.offer(one.batch):
+            self.frames += len(one.batch.frames)
+            self.writes += 1
+            return
+        self.passed += 1
+        for channel, before in one.starts.items():
+            member.behind.setdefault(channel, before)
