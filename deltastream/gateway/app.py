@@ -8,12 +8,13 @@ for them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
 
 from deltastream.gateway.counters import Counters
-from deltastream.gateway.exchange import KEY, Exchange, Receive, Response, Scope, Send
+from deltastream.gateway.exchange import KEY, Application, Exchange, Receive, Response, Scope, Send
 from deltastream.gateway.limits import Buckets, LocalBuckets
 from deltastream.gateway.pipeline import Pipeline
 from deltastream.gateway.routing import Route
@@ -42,7 +43,8 @@ class Gateway:
     def __init__(self, services: Services, routes: Sequence[Route], buckets: Buckets) -> None:
         self.app = _QuartApp()
         self.app.answer = Pipeline(services, _declared(self.app, routes), buckets, self.app.url_map).answer
-        self._shell = Shell(self.app, services.settings, services.seams, services.counters)
+        app: Application = self.app  # type: ignore[assignment]  # typed by hypercorn's dictionaries
+        self._shell = Shell(app, services.settings, services.seams, services.counters)
 
     @property
     def counters(self) -> Counters:
@@ -63,15 +65,14 @@ def make_app(services: Services, routes: Sequence[Route], buckets: Buckets | Non
     return Gateway(services, routes, buckets or LocalBuckets())
 
 
-class _Connection:
-    """What Quart asks to answer one request."""
+class _Connection(TrioASGIHTTPConnection):
+    """What Quart makes of one request, to be answered."""
 
-    def __init__(self, app: _QuartApp, scope: Scope) -> None:
-        self._app = app
-        self._exchange: Exchange = scope[KEY]
+    app: _QuartApp
 
-    async def __call__(self, receive: Receive, send: Send) -> None:
-        status, headers, body = await self._app.answer(self._exchange)
+    async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override]  # as above
+        exchange: Exchange = cast("Any", self.scope)[KEY]
+        status, headers, body = await self.app.answer(exchange)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -13,7 +13,7 @@ __all__ = ["BOUNDS_S", "Counters", "Durations", "GatewayStatistics"]
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the counts of durations, in seconds; one more counts what is longer."""
 
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 
 
 class Durations(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,14 @@ class GatewayStatistics(msgspec.Struct, frozen=True, kw_only=True):
     defects: int
 
 
+class _Times:
+    __slots__ = ("counts", "total_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.total_s = 0.0
+
+
 class Counters:
     """Counts requests. Methods that nobody should use are counted as one, so that labels are bounded."""
 
@@ -56,16 +64,16 @@ class Counters:
         self.active = 0
         self._sent_bytes = 0
         self._requests: Counter[tuple[str, str, int]] = Counter()
-        self._durations: dict[str, tuple[list[int], list[float]]] = {}
+        self._times: dict[str, _Times] = {}
 
     def count(self, method: str, route: str, status: int, seconds: float, size: int) -> None:
         """Count a request that is over."""
-        self._requests[(method if method in METHODS else "other", route, status)] += 1
-        counts, total = self._durations.get(route) or self._durations.setdefault(
-            route, ([0] * (len(BOUNDS_S) + 1), [0.0])
-        )
-        counts[bisect_left(BOUNDS_S, seconds)] += 1
-        total[0] += seconds
+        self._requests[(method if method in _METHODS else "other", route, status)] += 1
+        times = self._times.get(route)
+        if times is None:
+            times = self._times[route] = _Times()
+        times.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        times.total_s += seconds
         self._sent_bytes += size
 
     def statistics(self) -> GatewayStatistics:
@@ -73,8 +81,8 @@ class Counters:
         return GatewayStatistics(
             requests=dict(self._requests),
             durations={
-                route: Durations(counts=tuple(counts), total_s=total[0])
-                for route, (counts, total) in self._durations.items()
+                route: Durations(counts=tuple(times.counts), total_s=times.total_s)
+                for route, times in self._times.items()
             },
             sent_bytes=self._sent_bytes,
             active=self.active,

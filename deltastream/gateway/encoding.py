@@ -148,7 +148,8 @@ def _quoted(tag: bytes, suffix: bytes = b"") -> bytes:
 
 
 def _content_type(media: str) -> bytes:
-    return f"{media}; charset=utf-8".encode() if media.startswith("text/") else media.encode()
+    plain = media.startswith("text/") and ";" not in media
+    return f"{media}; charset=utf-8".encode() if plain else media.encode()
 
 
 def _cookie(cookie: Cookie, prefix: str, *, secure: bool) -> tuple[bytes, bytes]:

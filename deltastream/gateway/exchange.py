@@ -10,7 +10,17 @@ import trio
 from deltastream.accounts import Identity
 from deltastream.gateway.problems import FieldProblem, Problem
 
-__all__ = ["KEY", "Application", "ClientGone", "Exchange", "Headers", "Receive", "Response", "Send", "refused"]
+__all__ = [
+    "KEY",
+    "Application",
+    "ClientGone",
+    "Exchange",
+    "Headers",
+    "Receive",
+    "Response",
+    "Send",
+    "refused",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -155,8 +165,8 @@ class Exchange:
             if int(declared) > size:
                 raise _too_large(size)
 
-    async def body(self) -> bytes:
-        """The whole body.
+    async def body(self, most: int) -> bytes:
+        """The whole body, which may be no longer than that, in bytes.
 
         Cancellation: what was read is lost.
 
@@ -166,17 +176,20 @@ class Exchange:
         """
         if not self._unread:
             return b""
+        most = min(most, self._limit)
+        if self._length is not None and int(self._length) > most:
+            raise _too_large(most)
         with trio.move_on_at(self._deadline):
-            return await self._read()
+            return await self._read(most)
         raise Problem("request_timeout")
 
-    async def _read(self) -> bytes:
+    async def _read(self, most: int) -> bytes:
         parts, size = [], 0
         while self._unread:
             part: bytes = await self._next()
             size += len(part)
-            if size > self._limit:
-                raise _too_large(self._limit)
+            if size > most:
+                raise _too_large(most)
             parts.append(part)
         return b"".join(parts)
 

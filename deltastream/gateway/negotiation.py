@@ -26,14 +26,15 @@ def best_media(accept: bytes | None, offered: tuple[str, ...]) -> str | None:
 
     Args:
         accept: the header ``Accept``; whoever sends none accepts all.
-        offered: without parameters.
+        offered: at least one.
     """
     ranges = _weights(accept)
     if not ranges:
         return offered[0]
     best, liked = None, 0.0
     for media in offered:
-        names = (media, f"{media.partition('/')[0]}/*", "*/*")
+        plain = media.partition(";")[0]
+        names = (plain, f"{plain.partition('/')[0]}/*", "*/*")
         weight = next((ranges[name] for name in names if name in ranges), 0.0)
         if weight > liked:
             best, liked = media, weight

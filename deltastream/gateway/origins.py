@@ -10,9 +10,7 @@ from deltastream.gateway.problems import Problem
 
 __all__ = ["Origins"]
 
-_EXPOSED: Final = (
-    b"content-disposition, etag, link, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id"
-)
+_EXPOSED: Final = b"etag, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id"
 _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE"),
     (

@@ -48,9 +48,7 @@ class Pipeline:
         paths: leads from paths to endpoints.
     """
 
-    def __init__(
-        self, services: Services, routes: Mapping[str, Route], buckets: Buckets, paths: Map
-    ) -> None:
+    def __init__(self, services: Services, routes: Mapping[str, Route], buckets: Buckets, paths: Map) -> None:
         self._services = services
         self._operations = {name: _Operation(route, Checker(route)) for name, route in routes.items()}
         self._adapter = paths.bind("")
@@ -75,7 +73,7 @@ class Pipeline:
         media = best_media(exchange.headers.get(b"accept"), route.media)
         if media is None:
             raise Problem("not_acceptable", f"Offered here: {', '.join(route.media)}.")
-        body = await exchange.body()
+        body = await exchange.body(route.body_bytes)
         if body and exchange.headers.get(b"content-encoding", b"identity") != b"identity":
             raise Problem("unsupported_media_type", "A body must not be compressed.")
         content_type = exchange.single(b"content-type")

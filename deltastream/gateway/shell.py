@@ -8,6 +8,7 @@ answer has, makes problem documents of exceptions, writes the log line and count
 from __future__ import annotations
 
 import re
+from math import ceil
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +28,7 @@ from deltastream.gateway.exchange import (
     Scope,
     Send,
 )
-from deltastream.gateway.failures import problem_of, stops
+from deltastream.gateway.failures import parted, problem_of
 from deltastream.gateway.hosts import Hosts
 from deltastream.gateway.origins import Origins
 from deltastream.gateway.problems import MEDIA_TYPE, Problem
@@ -59,6 +60,7 @@ _LINGER_S: Final = 2.0
 """How long what is left of a refused body is read: a client that still writes would miss the answer."""
 _OVERLOAD_RETRY_S: Final = 1.0
 _LOGGED_PATH: Final = 256
+_LOGGED_METHOD: Final = 32
 
 
 class Shell:
@@ -98,35 +100,37 @@ class Shell:
         began = trio.current_time()
         exchange = Exchange(scope, receive)
         exchange.id = self._id(exchange)
-        structlog.contextvars.bind_contextvars(request_id=exchange.id)
-        counters = self.counters
-        counters.active += 1
+        named = structlog.contextvars.bind_contextvars(request_id=exchange.id)
+        self.counters.active += 1
         status, size = _GONE, 0
         try:
             response = await self._answer(exchange, scope, receive, began)
-            if exchange.method == "HEAD":
-                response = response._replace(body=b"")
             status, size = response.status, len(response.body)
             await _deliver(exchange, response, send)
         except ClientGone:
-            pass
+            status = _GONE
         finally:
-            counters.active -= 1
             taken = trio.current_time() - began
-            counters.count(exchange.method, exchange.route, status, taken, size)
+            self.counters.active -= 1
+            self.counters.count(exchange.method, exchange.route, status, taken, size)
             _tell(exchange, status, size, taken)
+            structlog.contextvars.reset_contextvars(**named)
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, began: float) -> Response:
-        """The whole response, whatever happens."""
+        """The whole response, whatever happens.
+
+        Raises:
+            ClientGone: nobody waits for one.
+        """
         try:
             response = self._admit(exchange, scope, began) or await self._ask(exchange, scope, receive)
+        except ClientGone:
+            raise
         except BaseException as error:
-            stop = stops(error)
-            if stop is not None:
-                raise stop from None
-            if isinstance(error, ClientGone):
-                raise
-            response = problem_response(_explained(error), exchange)
+            ending, rest = parted(error)
+            response = _explained(rest, exchange) if rest is not None else Response(0, [], b"")
+            if ending is not None:
+                raise ending from None
         return self._finished(exchange, response)
 
     def _admit(self, exchange: Exchange, scope: Scope, began: float) -> Response | None:
@@ -176,7 +180,7 @@ class Shell:
         if response.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(response.body)))
         headers.append((b"x-request-id", exchange.id.encode()))
-        return Response(response.status, headers, response.body)
+        return Response(response.status, headers, b"" if exchange.method == "HEAD" else response.body)
 
     def _id(self, exchange: Exchange) -> str:
         """The client's name for the request where it gives a harmless one, else our own."""
@@ -225,45 +229,40 @@ def problem_response(problem: Problem, exchange: Exchange) -> Response:
     if problem.status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
         headers.append((b"www-authenticate", b'Bearer realm="deltastream"'))
     if problem.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, -int(-problem.retry_after_s // 1))))
+        headers.append((b"retry-after", b"%d" % max(1, ceil(problem.retry_after_s))))
     return Response(problem.status, headers, msgspec.json.encode(problem.document(exchange.id)))
 
 
-def _explained(error: BaseException) -> Problem:
-    """The problem that an exception is; a defect is logged with its trace, here and nowhere else."""
+def _explained(error: BaseException, exchange: Exchange) -> Response:
+    """The answer to an exception; a defect is logged with its trace, here and nowhere else."""
     problem = problem_of(error)
     if problem is None:
-        log.error("defect", exc_info=error)
+        log.error("defect", route=exchange.route or None, exc_info=error)
         problem = Problem("internal")
-    return problem
+    return problem_response(problem, exchange)
 
 
 async def _deliver(exchange: Exchange, response: Response, send: Send) -> None:
-    """Send a response. One to a request whose body was not read waits a while for the client to stop."""
+    """Send a response.
+
+    Where not all of the body was read, what still comes is read for a while and thrown away: a client
+    that is still writing would see its connection break instead of the answer. And it is read until the
+    server says that all is over, for a server that waits for us to take the rest cannot say so.
+
+    Raises:
+        ClientGone: the client went away while it was still writing.
+    """
     await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
     if not exchange.unread:
         await send({"type": "http.response.body", "body": response.body, "more_body": False})
         return
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    with trio.move_on_after(_LINGER_S):
+        await exchange.discard()
     async with trio.open_nursery() as nursery:
-        stopped = trio.Event()
-
-        async def swallow() -> None:
-            try:
-                await exchange.discard()
-                stopped.set()
-                await exchange.gone()
-            except ClientGone:
-                stopped.set()
-
-        # until the very end: a server that waits for us to take the rest could not send the end
-        nursery.start_soon(swallow)
-        with trio.move_on_after(_LINGER_S):
-            await stopped.wait()
+        nursery.start_soon(exchange.gone)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        with trio.move_on_after(_LINGER_S):
-            ...
-        nursery.cancel_scope.cancel()
+        nursery.cancel_scope.deadline = trio.current_time() + _LINGER_S
 
 
 def _tell(exchange: Exchange, status: int, size: int, taken: float) -> None:
@@ -271,7 +270,7 @@ def _tell(exchange: Exchange, status: int, size: int, taken: float) -> None:
     identity = exchange.identity
     log.info(
         "request",
-        method=exchange.method,
+        method=exchange.method[:_LOGGED_METHOD],
         path=exchange.target[:_LOGGED_PATH].decode("latin1"),
         route=exchange.route or None,
         status=status,

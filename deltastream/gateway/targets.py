@@ -42,7 +42,7 @@ def decode_path(raw: bytes) -> str:
     """
     if b"%" in raw:
         if _BROKEN.search(raw):
-            raise refused("path", "", "malformed", "The path holds an encoding that is broken or not allowed.")
+            raise refused("path", "", "malformed", "The path holds a broken or a disguised character.")
         raw = unquote_to_bytes(raw)
     try:
         path = raw.decode()
