@@ -280,3 +280,38 @@ async def test_a_token_outlives_the_key_that_signed_it_but_not_by_more(
     assert tokens.read(text).sub == "ann"
     await trio.sleep(20)
     assert refusal(tokens, text) == "unknown"
+
+
+async def test_a_token_is_verified_once_and_expires_all_the_same(
+    tokens: Tokens, seams: Seams, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+):
+    text, expires = tokens.issue("ann", "session", 1, until=FAR)
+    first = tokens.read(text)
+    monkeypatch.setattr(jwt.PyJWT, "decode", None)  # nothing verifies from here on
+    assert tokens.read(text) == first
+    await trio.sleep((expires - seams.clock.now_ns()) / S - 0.5)
+    assert tokens.read(text) == first
+    await trio.sleep(1)
+    assert refusal(tokens, text) == "expired"
+
+
+async def test_what_was_genuine_goes_with_its_key(
+    tokens: Tokens, ring: KeyRing, tmp_path: Path, seams: Seams
+):
+    text, _ = tokens.issue("ann", "session", 1, until=FAR)
+    tokens.read(text)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = KeyRing(elsewhere / "accounts.keys", token_s=900, seams=seams)
+    await other.open()
+    (elsewhere / "accounts.keys").replace(tmp_path / "accounts.keys")
+    await ring.refresh()
+    assert refusal(tokens, text) == "unknown"
+
+
+async def test_only_so_many_tokens_are_remembered(tokens: Tokens, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("deltastream.accounts.tokens._REMEMBERED", 3)
+    texts = [tokens.issue("ann", "session", 1, until=FAR)[0] for _ in range(5)]
+    claims = [tokens.read(text) for text in texts]
+    assert len(tokens._genuine) == 3
+    assert [tokens.read(text) for text in texts] == claims
