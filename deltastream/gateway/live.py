@@ -10,6 +10,8 @@ import trio
 from deltastream.bus import Bus, Follower, Record, TopicStatistics, matches
 from deltastream.errors import StoreError, StoreUnavailable
 from deltastream.gateway._latest import Held, Latest
+from deltastream.gateway._memo import Memo
+from deltastream.gateway.routing import Answer
 from deltastream.messages import EnrichedChain, MarketStatus, Position, UnderlyingTick, VolatilitySurface
 from deltastream.seams import Seams
 from deltastream.storage.protocol import Repository
@@ -22,6 +24,9 @@ CHAIN_BYTES: Final = 64 << 20
 
 STALE_AFTER_S: Final = 900.0
 """Age at which data of a market that is not closed are stale, unless told otherwise."""
+
+RENDERED_BYTES: Final = 16 << 20
+"""The most that the answers kept may take."""
 
 RECALLED: Final = 64
 """Newest chains of a product that are read again at the start, beside what the store holds."""
@@ -53,6 +58,8 @@ class Live:
     Attributes:
         positions: the newest seen of each topic.
         store_away: whether the store did not answer when it was last asked.
+        recalled: whether the store has ever answered.
+        rendered: answers made of the present state, for who asks next.
 
     Args:
         bus, store: where the state comes from.
@@ -74,6 +81,8 @@ class Live:
         self._stored: frozenset[str] = frozenset()
         self.positions: dict[str, Position] = {}
         self.store_away = False
+        self.recalled = False
+        self.rendered: Memo[Answer] = Memo(RENDERED_BYTES)
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
         """Follow until cancelled. Started when the log, and within two seconds the store, are recalled.
@@ -132,6 +141,10 @@ class Live:
         """The latest market status."""
         return self._latest.status(product)
 
+    def newest(self, product: str) -> int | None:
+        """Time of the product's latest data, nanoseconds UTC."""
+        return self._latest.newest(product)
+
     def stale(self, product: str, now: int, ts_event: int | None = None) -> tuple[str, ...]:
         """Flags that say why what is known of a product may not be the present.
 
@@ -152,11 +165,12 @@ class Live:
             shown is not None and now - shown > self._stale_ns
         ):
             flags.append("stale")
-        if not self._following:
-            flags.append("bus_away")
-        if self.store_away:
-            flags.append("store_away")
-        return tuple(flags)
+        return (*flags, *self.away())
+
+    def away(self) -> tuple[str, ...]:
+        """Of the flags "bus_away" and "store_away" those that hold."""
+        flags = (("bus_away", not self._following), ("store_away", self.store_away))
+        return tuple(flag for flag, holds in flags if holds)
 
     async def _recall_log(self, latest: Latest) -> None:
         """The newest of each topic, a few at a time."""
@@ -189,6 +203,7 @@ class Live:
             else:
                 self.store_away = False
                 ctx.running()
+                self.recalled = True
                 recalled.set()
             await trio.sleep(WATCH_S)
 
