@@ -185,6 +185,22 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         _OI,
         "Open interest of the puts struck below spot; the tutorial's name, no build-up: see buildup.",
     ),
+    # Bars of the underlying
+    (
+        "bar.open",
+        "bar.open/1",
+        _POINT,
+        "Price of the interval's first tick, by time, then by order of arrival.",
+    ),
+    ("bar.high", "bar.high/1", _POINT, "Highest price of the interval's ticks."),
+    ("bar.low", "bar.low/1", _POINT, "Lowest price of the interval's ticks."),
+    (
+        "bar.close",
+        "bar.close/1",
+        _POINT,
+        "Price of the interval's last tick, by time, then by order of arrival.",
+    ),
+    ("bar.volume", "bar.volume/1", "units", "Sum of what the interval's ticks say was traded."),
     # Max pain
     (
         "max_pain_strike",
