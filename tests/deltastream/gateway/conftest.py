@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import trio
 
@@ -25,6 +26,7 @@ from deltastream.accounts import (
 )
 from deltastream.actors import Analytics, Enricher, Storage
 from deltastream.actors._entries import entry_of
+from deltastream.analytics import AnalyticsSettings, enrich
 from deltastream.bus import EmbeddedBus, matches
 from deltastream.feeds.protocol import Delivered
 from deltastream.feeds.synthetic import SyntheticProvider, SyntheticSettings
@@ -34,7 +36,7 @@ from deltastream.gateway.services import Services
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.host.config import Settings
 from deltastream.host.data_dir import DataDirectory
-from deltastream.messages import Message, OptionChain, Position
+from deltastream.messages import CHAIN_ROWS, ROW, EnrichedChain, Message, OptionChain, Position
 from deltastream.seams import InlineThreads, Seams
 from deltastream.storage import SqliteRepository
 from supervisors import ChildSpec, LagStatistics, LoopLag, SupervisorSpec, Tree, open_tree
@@ -205,11 +207,60 @@ class World:
             assert not self.live.store_away
 
 
-def _settings(directory: Path, products: Sequence[str]) -> Settings:
+def make_chain(
+    *,
+    product: str = "NIFTY",
+    root: str | None = None,
+    expiry: str = "2026-11-24",
+    ts: int = T0,
+    expiry_ts: int | None = None,
+    strikes: Sequence[float] = (25_900.0, 26_000.0, 26_100.0),
+    spot: float | None = 26_010.0,
+    flags: tuple[str, ...] = (),
+    **columns: Any,
+) -> EnrichedChain:
+    """A chain through the real analytics: two-sided quotes, open interest, and the columns given."""
+    table = np.full((CHAIN_ROWS, len(strikes)), np.nan)
+    table[0] = strikes
+    for side, sign in (("call", 1.0), ("put", -1.0)):
+        table[ROW[f"{side}_bid"]] = np.maximum(sign * (26_010.0 - table[0]), 0.0) + 80.0
+        table[ROW[f"{side}_ask"]] = table[ROW[f"{side}_bid"]] + 1.0
+        table[ROW[f"{side}_oi"]] = 1_000.0 + np.arange(len(strikes))
+    for name, value in columns.items():
+        table[ROW[name]] = value
+    market = OptionChain(
+        product=product,
+        root=root or product,
+        expiry=expiry,
+        expiry_ts=T0 + 4 * 86_400 * 10**9 if expiry_ts is None else expiry_ts,
+        ts_event=ts,
+        ts_recv=ts,
+        spot=spot,
+        currency="INR",
+        multiplier=65.0,
+        exercise="european",
+        settlement="cash",
+        oi_unit="contracts",
+        volume_unit="contracts",
+        oi_cadence="3min",
+        oi_as_of=ts - 60 * 10**9,
+        columns=table,
+        flags=flags,
+    )
+    return enrich(market, AnalyticsSettings(), ts_recv=ts + 1_000_000)
+
+
+@pytest.fixture
+def enriched() -> Callable[..., EnrichedChain]:
+    """Makes chains through the real analytics."""
+    return make_chain
+
+
+def _settings(directory: Path) -> Settings:
     return Settings(
         data_dir=str(directory),
         synthetic=SyntheticSettings(
-            products=tuple(products),
+            products=PRODUCTS,
             tick_interval_s=0.004,
             chain_interval_s=0.02,
             expiries=2,
@@ -249,10 +300,10 @@ def _tree(world: World) -> SupervisorSpec:
 
 
 @asynccontextmanager
-async def _opened(directory: Path, *, products: Sequence[str], rounds: int) -> AsyncIterator[World]:
+async def _opened(directory: Path, *, rounds: int) -> AsyncIterator[World]:
     clock = WorldClock()
     seams = Seams(clock=clock, rng=random.Random(1), ids=_Ids(), threads=InlineThreads(), secrets=_Secrets())
-    settings = _settings(directory, products)
+    settings = _settings(directory)
     files = DataDirectory(directory)
     bus = EmbeddedBus(files.journal, settings.bus, seams)
     store = SqliteRepository(files.store, settings.store, seams)
@@ -277,7 +328,7 @@ async def _opened(directory: Path, *, products: Sequence[str], rounds: int) -> A
             administration=administration,
         )
         world.tree = await stack.enter_async_context(open_tree(_tree(world), rng=seams.rng))
-        if products:
+        if rounds:
             provider = SyntheticProvider(settings.synthetic, seams)
             world.market = await stack.enter_async_context(provider.stream())
             await world.feed(rounds)
@@ -290,18 +341,18 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
     In virtual time where the test asks for `autojump_clock`, which is quicker.
     """
-    async with _opened(tmp_path, products=PRODUCTS, rounds=3) as opened:
+    async with _opened(tmp_path, rounds=3) as opened:
         yield opened
 
 
 @pytest.fixture
 async def empty_world(tmp_path: Path) -> AsyncIterator[World]:
     """A first start: nothing has ever come."""
-    async with _opened(tmp_path, products=(), rounds=0) as opened:
+    async with _opened(tmp_path, rounds=0) as opened:
         yield opened
 
 
 @pytest.fixture
 def open_world(tmp_path: Path) -> Callable[..., Any]:
-    """Opens a world over the test's directory, as often as a test restarts it."""
-    return partial(_opened, tmp_path, products=PRODUCTS, rounds=1)
+    """Opens a world over the test's directory, as often as a test restarts it; ``rounds=0``: no market."""
+    return partial(_opened, tmp_path, rounds=1)
