@@ -13,7 +13,7 @@ from typing import Final
 
 from deltastream.gateway.routing import Answer, Call, Handler, NoParameters, Route
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "page"]
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self';"
@@ -28,7 +28,13 @@ def _file(name: str) -> tuple[bytes, str]:
     return content, hashlib.sha256(content).hexdigest()[:32]
 
 
-def _page(path: str, file: str, media: str, name: str, summary: str) -> Route:
+def page(path: str, file: str, media: str, name: str, summary: str) -> Route:
+    """The route of one file below ``pages``.
+
+    Args:
+        name: of the operation.
+        summary: its documentation.
+    """
     headers = (
         ("content-type", f"{media}; charset=utf-8"),
         ("cache-control", "no-cache"),
@@ -56,7 +62,7 @@ def _named(handler: Handler, name: str, summary: str) -> Handler:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    _page("/login", "login/login.html", "text/html", "login_page", "The page to log in on."),
-    _page("/login/login.css", "login/login.css", "text/css", "login_style", "Its style."),
-    _page("/login/login.js", "login/login.js", "text/javascript", "login_script", "Its script."),
+    page("/login", "login/login.html", "text/html", "login_page", "The page to log in on."),
+    page("/login/login.css", "login/login.css", "text/css", "login_style", "Its style."),
+    page("/login/login.js", "login/login.js", "text/javascript", "login_script", "Its script."),
 )
