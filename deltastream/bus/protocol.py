@@ -104,7 +104,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class TopicStatistics:
-    """One topic: its extent and size."""
+    """One topic: its extent and size.
+
+    Attributes:
+        topic: its name.
+        epoch: the present one.
+        first_seq, last_seq: of the messages that are kept.
+        bytes: of these messages.
+        last_ts: when the newest was appended, in nanoseconds UTC; None where there is none.
+    """
 
     topic: str
     epoch: str
@@ -116,7 +124,17 @@ class TopicStatistics:
 
 @dataclass(frozen=True, slots=True)
 class GroupStatistics:
-    """One group on one topic: how far it is and what it still owes."""
+    """One group on one topic: how far it is and what it still owes.
+
+    Attributes:
+        group, topic: whose and where.
+        acked: the sequence number up to which everything is settled, or retried out of line.
+        lag: messages after that.
+        in_flight: messages handed out and not yet settled.
+        retrying: messages that have failed and are tried again, or will be.
+        dead: its dead letters.
+        lost: messages that were gone before it had them.
+    """
 
     group: str
     topic: str
@@ -134,9 +152,13 @@ class BusStatistics:
 
     Attributes:
         state: "running", "degraded" (see `reason`; appends wait) or "closed".
-        pending: entries accepted from callers, not yet committed; pending_bytes their size.
+        reason: why it is degraded.
+        pending: entries accepted from callers, not yet committed.
+        pending_bytes: their size.
         commits, appended, duplicates: since the bus was opened.
         bytes_on_disk: the journal's files together.
+        topics: each.
+        groups: each on each of its topics.
     """
 
     state: str

@@ -111,7 +111,16 @@ class StoredExpiry:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatistics:
-    """Size and contents of the store, and what retention has removed since it was opened."""
+    """Size and contents of the store, and what retention has removed since it was opened.
+
+    Attributes:
+        state: "running", "degraded" (see `reason`) or "closed".
+        reason: why it is degraded.
+        bytes_on_disk: its files together.
+        applied: records that took effect since it was opened.
+        duplicates: records that had taken effect before.
+        pruned: rows that retention has removed, by table.
+    """
 
     state: str
     reason: str | None
