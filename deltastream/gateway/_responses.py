@@ -45,12 +45,14 @@ HEADERS: Final[dict[str, Schema]] = {
 
 _ALWAYS: Final = (
     "invalid_request",
+    "malformed_body",
     "unauthenticated",
     "origin_not_allowed",
     "not_acceptable",
     "request_timeout",
     "body_too_large",
     "target_too_long",
+    "unsupported_media_type",
     "host_not_allowed",
     "too_many_requests",
     "headers_too_large",
@@ -58,16 +60,14 @@ _ALWAYS: Final = (
     "store_unavailable",
     "overloaded",
 )
-"""What any route may answer: to a bad address, a credential that is not valid, or in bad times."""
+"""What any route may answer: to a bad address, a body it cannot read, no credential, in bad times."""
 
 
 def problems_of(route: Route) -> tuple[str, ...]:
     """The codes of every problem that the route may answer, in the order of `CODES`."""
-    codes = {*_ALWAYS, *route.problems, "malformed_body"}
+    codes = {*_ALWAYS, *route.problems}
     if route.scope != "anyone":
         codes.add("forbidden")
-    if route.body is not None:
-        codes.add("unsupported_media_type")
     return tuple(code for code in CODES if code in codes)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from deltastream.gateway.routes import auth, pages, price, system, user
+from deltastream.gateway.routes import auth, docs, pages, price, system, user
 from deltastream.gateway.routing import Route
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Route, ...]] = (
+_DOCUMENTED: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
     *user.ROUTES,
     *price.ROUTES,
     *system.ROUTES,
     *pages.ROUTES,
 )
+
+ROUTES: Final[tuple[Route, ...]] = (*_DOCUMENTED, *docs.documentation(_DOCUMENTED))

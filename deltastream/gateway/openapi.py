@@ -63,6 +63,11 @@ def document(routes: Sequence[Route], *, title: str, version: str, base: str) ->
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    refused = {
+        ".".join(codes): refusal(status, codes, schemas)
+        for route in routes
+        for status, codes in refusals(route).items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,12 +80,8 @@ def document(routes: Sequence[Route], *, title: str, version: str, base: str) ->
         "tags": _tags(routes),
         "paths": paths,
         "components": {
-            "schemas": _published(schemas, routes),
-            "responses": {
-                ".".join(codes): refusal(status, codes, schemas)
-                for route in routes
-                for status, codes in refusals(route).items()
-            },
+            "schemas": dict(sorted(_used([paths, refused], schemas.components, {}).items())),
+            "responses": refused,
             "headers": HEADERS,
             "securitySchemes": _SECURITY,
         },
@@ -101,10 +102,16 @@ def _types(route: Route) -> list[Any]:
     return [route.parameters, *([] if route.body is None else [route.body]), *answers]
 
 
-def _published(schemas: Schemas, routes: Sequence[Route]) -> dict[str, Schema]:
-    """The components, but those of parameters, which stand at their operations."""
-    apart = {schemas.of(route.parameters)["$ref"].rpartition("/")[2] for route in routes}
-    return {name: schema for name, schema in schemas.components.items() if name not in apart}
+def _used(node: Any, components: dict[str, Schema], found: dict[str, Schema]) -> dict[str, Schema]:
+    """The components that what is documented refers to, and what these refer to."""
+    if isinstance(node, dict):
+        name = str(node.get("$ref", "")).removeprefix("#/components/schemas/")
+        if name in components and name not in found:
+            found[name] = components[name]
+            _used(components[name], components, found)
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _used(each, components, found)
+    return found
 
 
 def _tags(routes: Sequence[Route]) -> list[Schema]:
@@ -114,12 +121,13 @@ def _tags(routes: Sequence[Route]) -> list[Schema]:
 
 
 def _operation(route: Route, schemas: Schemas) -> Schema:
-    summary, description, _ = docstring(route.handler)
+    head, description, _ = docstring(route.handler)
+    summary, _, rest = head.partition(". ")
     operation: Schema = {
         "operationId": route.name,
         "tags": [route.tag],
         "summary": summary.removesuffix("."),
-        "description": "\n\n".join(filter(None, (description, _terms(route)))),
+        "description": "\n\n".join(filter(None, (rest, description, _terms(route)))),
         "security": _security(route),
     }
     if parameters := _parameters(route, schemas):

@@ -28,20 +28,20 @@ class Schemas:
     """
 
     def __init__(self, types: Iterable[Any]) -> None:
-        self._types: dict[Any, Schema] = {}
         wanted = [_present(kind) for kind in types]
-        structs = list(_structs(wanted))
-        roots, self.components = msgspec.json.schema_components(
-            [*wanted, *structs], schema_hook=_schema_hook, ref_template=_REF
+        objects = _objects(wanted)
+        roots, components = msgspec.json.schema_components(
+            [*wanted, *objects], schema_hook=_schema_hook, ref_template=_REF
         )
-        self._types = dict(zip([*wanted, *structs], map(_tidied, roots), strict=True))
-        self.components = {name: _tidied(schema) for name, schema in sorted(self.components.items())}
-        for struct in structs:
-            _describe(struct, self.resolved(self._types[struct]))
+        self._types = dict(zip([*wanted, *objects], map(_tidied, roots), strict=True))
+        self.components: dict[str, Schema] = {name: _tidied(each) for name, each in components.items()}
+        for kind, info in objects.items():
+            _describe(kind, info, self.resolved(self._types[kind]))
 
     def of(self, kind: Any) -> Schema:
         """The schema of one of the types given; of what it is beside None where it is optional."""
-        return self._types[_present(kind)]
+        schema: Schema = self._types[_present(kind)]
+        return schema
 
     def resolved(self, schema: Schema) -> Schema:
         """The schema itself, or the component it refers to."""
@@ -135,26 +135,29 @@ def _dec_hook(kind: type, value: Any) -> Any:
     raise NotImplementedError(f"{kind.__name__} cannot be read from {type(value).__name__}")
 
 
-def _structs(types: Sequence[Any]) -> Iterable[Any]:
-    """Every struct that the types hold, once each, in the order met."""
-    seen: dict[Any, None] = {}
+_Object = msgspec.inspect.StructType | msgspec.inspect.DataclassType
+
+
+def _objects(types: Sequence[Any]) -> dict[Any, _Object]:
+    """Every struct and dataclass that the types hold, in the order met."""
+    found: dict[Any, _Object] = {}
     waiting: list[Any] = list(msgspec.inspect.multi_type_info(types))
     while waiting:
         info = waiting.pop(0)
-        if isinstance(info, msgspec.inspect.StructType):
-            if info.cls in seen:
+        if isinstance(info, _Object):
+            if info.cls in found:
                 continue
-            seen[info.cls] = None
+            found[info.cls] = info
         if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
             waiting += [getattr(info, name) for name in info.__struct_fields__]
         elif isinstance(info, tuple):
             waiting += info
-    return seen
+    return found
 
 
-def _describe(struct: Any, schema: Schema) -> None:
-    """Take the description of a struct and its fields from its docstring and those of its bases."""
-    origin = get_origin(struct) or struct
+def _describe(kind: Any, info: _Object, schema: Schema) -> None:
+    """Take the description of an object and its fields from its docstring and those of its bases."""
+    origin = get_origin(kind) or kind
     summary, description, _ = docstring(origin)
     schema.pop("description", None)
     if text := "\n\n".join(filter(None, (summary, description))):
@@ -162,7 +165,7 @@ def _describe(struct: Any, schema: Schema) -> None:
     said: dict[str, str] = {}
     for base in reversed(origin.__mro__):
         said |= docstring(base)[2]
-    for field in msgspec.structs.fields(origin):
+    for field in info.fields:
         if field.name in said:
             schema["properties"][field.encode_name].setdefault("description", said[field.name])
 
@@ -178,7 +181,7 @@ def _tidied(schema: Any) -> Any:
         if key == "properties":
             tidied[key] = {name: _tidied(each) for name, each in value.items()}
         elif key in ("default", "examples", "enum", "const"):  # values, not schemas
-            tidied[key] = value
+            tidied[key] = msgspec.json.decode(msgspec.json.encode(value))
         else:
             tidied[key] = _tidied(value)
     if tidied.get("default", ...) is None:

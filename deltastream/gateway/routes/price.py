@@ -123,6 +123,7 @@ class PriceAnswer(msgspec.Struct, frozen=True, kw_only=True):
         color: change of gamma per calendar day more to expiry.
         ultima: change of vomma per volatility point.
         forward_delta: to the forward, not discounted.
+        meta: what the columns mean.
     """
 
     model: Literal["black76", "bsm"]

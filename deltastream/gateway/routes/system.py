@@ -126,7 +126,7 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: names it here.
         group: could not process it.
-        topic: where it stands, at `epoch` and `seq`.
+        topic, epoch, seq: where it stands.
         time: when it was given up.
         attempts: how often it was tried.
         error: of the last attempt.
