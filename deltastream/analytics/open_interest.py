@@ -7,28 +7,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Final, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from deltastream.market import calendar, product
 from deltastream.messages import BUILDUP, EnrichedChain, OptionSide
 
-__all__ = ["Level", "Mover", "coverage", "herfindahl", "levels", "movers", "otm_interest", "ratio", "total"]
+__all__ = [
+    "Level",
+    "Mover",
+    "change_since",
+    "coverage",
+    "herfindahl",
+    "incomparable",
+    "levels",
+    "movers",
+    "otm_interest",
+    "ratio",
+    "total",
+]
 
 Floats = NDArray[np.float64]
 
 PREFIX: Final = {"C": "call_", "P": "put_"}
+CADENCE_NS: Final = 180 * 1_000_000_000
+"""What "3min" says of how often open interest is refreshed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(msgspec.Struct, frozen=True, kw_only=True):
     """A strike with much open interest, or much new one.
 
     Attributes:
-        open_interest: of the side at this strike; None where the source states none.
-        oi_change: since the previous session; None where there is no reference.
+        open_interest: of the side at this strike, in the chain's `oi_unit`.
+        oi_change: since the previous session.
         strength: share of the side's total that stands here, 0 to 1.
     """
 
@@ -38,11 +53,13 @@ class Level:
     strength: float
 
 
-@dataclass(frozen=True, slots=True)
-class Mover:
-    """One contract whose open interest has changed.
+class Mover(msgspec.Struct, frozen=True, kw_only=True):
+    """One contract whose open interest has changed since the previous session.
 
     Attributes:
+        root, expiry: of its series.
+        option_type: "C" or "P".
+        open_interest, oi_change: in the chain's `oi_unit`.
         oi_change_pct: per cent of the previous open interest; None where that was 0.
         price_change: last less previous close, of the contract itself.
         buildup: class of the move.
@@ -121,6 +138,30 @@ def movers(chains: Iterable[EnrichedChain], most: int) -> list[Mover]:
     return [_mover(chain, "C" if side == "C" else "P", at) for *_, side, chain, at in found[:most]]
 
 
+def incomparable(chain: EnrichedChain, before: EnrichedChain) -> str | None:
+    """Why the open interest of two chains of one series tells no change between them; None where it does.
+
+    A change within the source's cadence says nothing: what is refreshed once a day has none within a day.
+    """
+    if before.oi_unit != chain.oi_unit:
+        return "mixed_units"
+    if chain.oi_cadence == "daily" and _day(before) == _day(chain):
+        return "oi_cadence_daily"
+    if chain.oi_cadence == "3min" and chain.ts_event - before.ts_event < CADENCE_NS:
+        return "oi_cadence_3min"
+    return None
+
+
+def change_since(chain: EnrichedChain, before: EnrichedChain, prefix: str) -> Floats:
+    """Open interest of one side less that of an earlier chain, by strike; NaN where one of them has none."""
+    change = np.full(len(chain.strikes), np.nan)
+    if len(before.strikes):
+        at = np.searchsorted(before.strikes, chain.strikes).clip(max=len(before.strikes) - 1)
+        listed = before.strikes[at] == chain.strikes
+        change[listed] = (chain[f"{prefix}oi"] - before[f"{prefix}oi"][at])[listed]
+    return change
+
+
 def herfindahl(values: Floats) -> float | None:
     """Sum of squared shares, between 1/n and 1; None where nothing is positive."""
     standing = values[values > 0]
@@ -176,6 +217,14 @@ def _mover(chain: EnrichedChain, side: OptionSide, at: int) -> Mover:
         price_change=None if last is None or close is None else last - close,
         buildup=None if buildup is None else BUILDUP[int(buildup)],
     )
+
+
+def _day(chain: EnrichedChain) -> date:
+    """The exchange's own date of a chain; that of UTC where its exchange is not known."""
+    try:
+        return calendar(product(chain.product).calendar).date_of(chain.ts_event)
+    except KeyError:
+        return datetime.fromtimestamp(chain.ts_event // 1_000_000_000, UTC).date()
 
 
 def _none(value: float) -> float | None:

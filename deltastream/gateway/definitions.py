@@ -55,8 +55,28 @@ _VOLUME: Final = "volume_unit"
 _RATIO: Final = "ratio"
 _SHARE: Final = "share, 0 to 1"
 _UNDERLYING: Final = "units of the underlying"
-_CURRENCY: Final = "currency"
 _DELTAS: Final = "currency of delta"
+
+_SIDES: Final = tuple(
+    (
+        f"{side}_{name}",
+        f"{quantity}.{side}_{variant}/1",
+        unit,
+        f"Sum of {per_contract} over the {side}s, each with sign +1.",
+    )
+    for side in ("call", "put")
+    for name, quantity, variant, unit, per_contract in (
+        ("delta_oi", "delta", "oi_sum", _UNDERLYING, "delta x OI x m"),
+        ("gamma_oi", "gamma", "oi_sum", f"{_UNDERLYING} per point", "gamma x OI x m"),
+        ("vega_oi", "vega", "oi_sum", "currency per volatility point", "vega x OI x m"),
+        ("theta_oi", "theta", "oi_sum", "currency per calendar day", "theta x OI x m"),
+        ("gex", "gex", "notional_1pct", f"{_DELTAS} per 1 %", "gamma x OI x m x S^2 x 0.01"),
+        ("dex", "dex", "notional", _DELTAS, "delta x OI x m x S"),
+        ("vex", "vex", "notional_vol_point", f"{_DELTAS} per volatility point", "vanna x OI x m x S"),
+        ("chex", "chex", "notional_day", f"{_DELTAS} per calendar day", "charm x OI x m x S"),
+    )
+)
+"""What all open contracts of a side add up to; m is units of the underlying per unit of open interest."""
 
 _NET: Final = tuple(
     (
@@ -287,6 +307,12 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "oi_change over the previous session's open interest, times 100.",
     ),
     (
+        "oi_since",
+        "oi.change_since/1",
+        _OI,
+        "Open interest less that of the series' last chain by the instant asked for.",
+    ),
+    (
         "price_change",
         "price.change_session/1",
         _POINT,
@@ -342,47 +368,14 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         "Mid volatility of the out-of-the-money quote of each strike: puts below the forward, else calls.",
     ),
     ("log_moneyness", "surface.log_moneyness/1", "none", "ln(K/F) of each strike."),
-    # Sums over open interest
-    (
-        "delta_oi",
-        "delta.oi_sum/1",
-        _UNDERLYING,
-        "Sum of delta x OI x multiplier: what all open contracts of a side together deliver per point.",
-    ),
-    (
-        "gamma_oi",
-        "gamma.oi_sum/1",
-        f"{_UNDERLYING} per point",
-        "Sum of gamma x OI x multiplier.",
-    ),
-    ("vega_oi", "vega.oi_sum/1", f"{_CURRENCY} per volatility point", "Sum of vega x OI x multiplier."),
-    ("theta_oi", "theta.oi_sum/1", f"{_CURRENCY} per calendar day", "Sum of theta x OI x multiplier."),
+    # Sums over open interest, and dealer exposure
+    *_SIDES,
+    *_NET,
     (
         "coverage",
         "oi.greeks_share/1",
         _SHARE,
         "Share of the stated open interest whose contracts have the Greeks that the sums need.",
-    ),
-    # Dealer exposure
-    *_NET,
-    (
-        "side_gex",
-        "gex.side.notional_1pct/1",
-        f"{_DELTAS} per 1 %",
-        "Sum of gamma x OI x m x S^2 x 0.01 over one side, sign +1.",
-    ),
-    ("side_dex", "dex.side.notional/1", _DELTAS, "Sum of delta x OI x m x S over one side, sign +1."),
-    (
-        "side_vex",
-        "vex.side.notional_vol_point/1",
-        f"{_DELTAS} per volatility point",
-        "Sum of vanna x OI x m x S over one side, sign +1.",
-    ),
-    (
-        "side_chex",
-        "chex.side.notional_day/1",
-        f"{_DELTAS} per calendar day",
-        "Sum of charm x OI x m x S over one side, sign +1.",
     ),
     ("call_wall", "wall.gamma_call/1", _POINT, "Strike of the largest gamma exposure among the calls."),
     ("put_wall", "wall.gamma_put/1", _POINT, "Strike of the largest gamma exposure among the puts."),

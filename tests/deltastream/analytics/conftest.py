@@ -25,7 +25,7 @@ def black76(forward: float, strike: float, t: float, sigma: float, rate: float, 
     return math.exp(-rate * t) * sign * (forward * phi(sign * d1) - strike * phi(sign * d2))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_chain():
     """Builds a chain of 11 strikes around 100 on a flat volatility, 30 days from expiry."""
 
