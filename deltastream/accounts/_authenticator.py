@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -38,6 +38,7 @@ class Authenticator:
         self._sessions: Principals[Session] = Principals()
         self._keys: Principals[ApiKey] = Principals()
         self._used: dict[str, int] = {}
+        self._told: list[Callable[[Sequence[Revocation] | None], None]] = []
 
     async def by_token(self, text: str) -> Identity:
         """Whose an access token is.
@@ -88,11 +89,25 @@ class Authenticator:
         """Forget what these concern."""
         self._sessions.void(revocations)
         self._keys.void(revocations)
+        if revocations:
+            for tell in self._told:
+                tell(revocations)
 
     def forget(self) -> None:
         """Forget everything."""
         self._sessions.clear()
         self._keys.clear()
+        for tell in self._told:
+            tell(None)
+
+    @contextmanager
+    def told(self, tell: Callable[[Sequence[Revocation] | None], None]) -> Iterator[None]:
+        """Let somebody hear of every revocation; of None where some may have been missed."""
+        self._told.append(tell)
+        try:
+            yield
+        finally:
+            self._told.remove(tell)
 
     @contextmanager
     def followed(self) -> Iterator[None]:

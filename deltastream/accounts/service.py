@@ -6,7 +6,8 @@ was stolen makes no other credentials. What an operator does to others' is in `a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -45,6 +46,7 @@ from deltastream.accounts.types import (
 )
 from deltastream.bus import Bus
 from deltastream.errors import DataDirectoryError, StoreUnavailable
+from deltastream.messages import Revocation
 from deltastream.seams import Seams
 
 __all__ = ["AccountService"]
@@ -116,6 +118,15 @@ class AccountService:
                 finally:
                     with trio.CancelScope(shield=True):
                         await self._who.record_use()
+
+    def told(self, tell: Callable[[Sequence[Revocation] | None], None]) -> AbstractContextManager[None]:
+        """Let somebody hear of every revocation, as soon as it is known here.
+
+        Args:
+            tell: called with what has been revoked, or with None where some of it may have been missed;
+                returns at once.
+        """
+        return self._who.told(tell)
 
     async def register(
         self, email: str, password: str, name: str = "", *, address: str | None = None

@@ -58,6 +58,7 @@ ERRORS: Final[Mapping[str, bool]] = {
     "unknown_op": False,
     "bad_room": False,
     "unknown_room": True,
+    "not_subscribed": False,
     "too_many_rooms": False,
     "unauthenticated": False,
     "forbidden": False,

@@ -1,0 +1,51 @@
+"""One client: its session and its membership in one, for whatever transport to derive from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from deltastream.accounts import Identity
+from deltastream.sockets.events import CloseCode
+from deltastream.sockets.fanout import Form, Member
+from deltastream.sockets.session import Session
+
+__all__ = ["Connection", "Host"]
+
+
+class Host(Protocol):
+    """What a connection reports to."""
+
+    def ready(self, connection: Connection) -> None:
+        """Its socket takes something again."""
+        ...
+
+    def too_slow(self, connection: Connection) -> None:
+        """It has more to hold than it may."""
+        ...
+
+
+class Connection(Member):
+    """A client.
+
+    Attributes:
+        session: what it has said and may say.
+        address: the client's, for the log and limits.
+        identity, credential: who it is, and by what it told; None before.
+    """
+
+    __slots__ = ("address", "credential", "identity", "session")
+
+    def __init__(self, session: Session, form: Form, address: str) -> None:
+        super().__init__(form)
+        self.session = session
+        self.address = address
+        self.identity: Identity | None = None
+        self.credential: str | None = None
+
+    def ping(self) -> None:
+        """Ask the client's WebSocket for a pong, at once or not at all."""
+        raise NotImplementedError
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Begin to close, after what it holds where that leaves at once. Never waits."""
+        raise NotImplementedError

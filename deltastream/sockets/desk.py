@@ -1,0 +1,360 @@
+"""The desk: carries out what sessions ask for, keeps their time, and ends those that must end.
+
+Both transports bring their connections here, and the simulation does. It follows the bus for the hub
+and hears of revocations; nothing that one client does delays another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from deltastream.accounts import AccountService, Identity, InvalidToken
+from deltastream.bus import Bus
+from deltastream.errors import StoreUnavailable
+from deltastream.gateway.live import Live
+from deltastream.messages import Message, Position, Revocation
+from deltastream.seams import Seams
+from deltastream.sockets import events as e
+from deltastream.sockets import session as s
+from deltastream.sockets.connection import Connection
+from deltastream.sockets.events import ERRORS, CloseCode, encode
+from deltastream.sockets.hub import Hub, NotThere
+from deltastream.sockets.rooms import Room
+from deltastream.sockets.settings import SocketSettings
+from deltastream.sockets.tickets import Tickets
+from deltastream.sockets.updates import microseconds
+from supervisors import Context
+
+__all__ = ["Desk"]
+
+PATTERNS: Final = ("market.tick.*", "enriched.chain.*", "analytics.surface.*", "market.status.*")
+
+_LOOK_S: Final = 0.1
+_LOOK_AGAIN_S: Final = 0.5
+_A_TURN: Final = 256
+_PIECE: Final = 64
+_PAGE: Final = 200
+
+log = structlog.get_logger("deltastream.sockets")
+
+
+class Desk:
+    """Everything about sockets but the sockets.
+
+    Attributes:
+        hub: rooms and members.
+        tickets: by which browsers tell who they are.
+        connections: those there are.
+
+    Args:
+        bus: followed.
+        live: what is known of the market at the start.
+        accounts: who may come.
+        settings: limits and times.
+        seams: time and ids.
+    """
+
+    def __init__(
+        self, bus: Bus, live: Live, accounts: AccountService, settings: SocketSettings, seams: Seams
+    ) -> None:
+        self.hub = Hub()
+        self.tickets = Tickets(seams)
+        self.connections: dict[Connection, None] = {}
+        self._bus = bus
+        self._live = live
+        self._accounts = accounts
+        self._settings = settings
+        self._seams = seams
+        self._of_user: dict[str, dict[Connection, None]] = {}
+        self._draining = False
+        self._doubt = trio.Event()
+
+    async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
+        """Follow the bus and keep time until cancelled.
+
+        A new incarnation begins with no connections: those of the one before have been closed.
+
+        Cancellation: closes every connection with 4012; returns without waiting for the clients.
+
+        Raises:
+            BusClosed: the bus was closed.
+        """
+        self.hub = Hub()
+        after = self._recall()
+        self._draining = False
+        async with self._bus.follow(PATTERNS, after=after) as follower:
+            try:
+                with self._accounts.told(self._voided):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self.hub.fanout.run)
+                        nursery.start_soon(self._keep_time)
+                        nursery.start_soon(self._look_again)
+                        task_status.started()
+                        while True:
+                            for item in await follower.batch(_PIECE):
+                                self.hub.take(item)
+            finally:
+                self.drain()
+
+    def drain(self) -> None:
+        """Accept nobody any more, and tell all clients to go."""
+        self._draining = True
+        for connection in list(self.connections):
+            self._carry_out_now(connection, connection.session.drained())
+
+    def admit(self, connection: Connection) -> str | None:
+        """Take in a new connection; a reason where it cannot be, and must be closed."""
+        if self._draining:
+            return "the server stops"
+        if len(self.connections) >= self._settings.connections:
+            return "too many connections"
+        self.connections[connection] = None
+        return None
+
+    def dismiss(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self.connections.pop(connection, None)
+        self._forget_user(connection)
+        self.hub.remove(connection)
+
+    async def received(self, connection: Connection, data: bytes | str) -> None:
+        """A whole message has come: do what it asks for, and answer.
+
+        Cancellation: the rest of it is not done.
+        """
+        for effect in connection.session.received(data, trio.current_time()):
+            await self._carry_out(connection, effect)
+
+    async def identify(self, connection: Connection, credential: str) -> None:
+        """The connection has told who it is in its handshake.
+
+        Cancellation: it stays nobody's.
+        """
+        await self._authenticate(connection, s.Authenticate(None, credential, None))
+
+    def ready(self, connection: Connection) -> None:
+        """A connection's socket takes something again."""
+        self.hub.fanout.ready(connection)
+
+    def too_slow(self, connection: Connection) -> None:
+        """A connection has more to hold than it may, or nobody may fall behind."""
+        self._carry_out_now(connection, connection.session.slow())
+
+    def violated(self, connection: Connection, reason: str) -> None:
+        """What came breaks the rules of WebSocket, or of its lengths."""
+        self._carry_out_now(connection, connection.session.violated(reason))
+
+    def _recall(self) -> dict[str, Position]:
+        """Give the hub what is known already; returns where to follow on."""
+        live = self._live
+        for product in live.products():
+            for held in (live.tick(product), live.surface(product), live.status(product)):
+                if held is not None:
+                    self._recall_state(held.topic, [(held.position, held.message)])
+            if chains := live.chains(product):
+                self._recall_state(chains[0].topic, [(held.position, held.message) for held in chains])
+        return dict(live.positions)
+
+    def _recall_state(self, topic: str, state: Sequence[tuple[Position | None, Message]]) -> None:
+        position = self._live.positions.get(topic) or Position("", 0)
+        numbered = [
+            (0 if at is None or at.epoch != position.epoch else at.seq, message) for at, message in state
+        ]
+        self.hub.recall(topic, position, numbered)
+
+    async def _carry_out(self, connection: Connection, effect: s.Effect) -> None:
+        match effect:
+            case s.Authenticate():
+                await self._authenticate(connection, effect)
+            case s.Enter():
+                await self._enter(connection, effect)
+            case _:
+                self._do(connection, effect)
+
+    def _carry_out_now(self, connection: Connection, effects: Sequence[s.Effect]) -> None:
+        for effect in effects:
+            self._do(connection, effect)
+
+    def _do(self, connection: Connection, effect: s.Effect) -> None:
+        match effect:
+            case s.Send():
+                self._tell(connection, effect.event)
+            case s.Close():
+                log.debug(
+                    "socket_closed",
+                    session=connection.session.name,
+                    code=int(effect.code),
+                    reason=effect.reason,
+                )
+                self.hub.remove(connection)
+                connection.close(effect.code, effect.reason)
+            case s.Beat():
+                if not connection.blocked:
+                    beat = e.Heartbeat(ts=self._now_us(), seqs=self.hub.standing(connection))
+                    self._tell(connection, beat)
+                    connection.ping()
+            case s.Leave():
+                self._leave(connection, effect)
+            case s.ListProducts():
+                self._tell(connection, e.ProductList(id=effect.id, products=self.hub.products()))
+            case s.TellTime():
+                self._tell(connection, e.Pong(id=effect.id, ts=self._now_us()))
+            case s.Authenticate() | s.Enter():
+                raise TypeError("this takes time")
+
+    async def _authenticate(self, connection: Connection, effect: s.Authenticate) -> None:
+        session = connection.session
+        credential = effect.token or self.tickets.take(effect.ticket or "")
+        try:
+            if credential is None:
+                raise InvalidToken("unknown")
+            identity = await self._accounts.authenticate(credential)
+        except InvalidToken as error:
+            self._carry_out_now(connection, session.not_authenticated(effect.id, str(error)))
+            return
+        except StoreUnavailable:
+            message = "Nobody can tell at the moment; try again."
+            self._carry_out_now(connection, session.not_authenticated(effect.id, message, retryable=True))
+            return
+        if self._crowded(connection, identity):
+            connection.session.not_authenticated(effect.id, "")
+            self._do(connection, s.Close(CloseCode.RATE_LIMITED, "too many connections of one user"))
+            return
+        now, now_ns = trio.current_time(), self._seams.clock.now_ns()
+        who = s.Pass(
+            user_id=identity.user_id,
+            may_read="read:market" in identity.scopes,
+            expires=now + (identity.expires - now_ns) / 1e9,
+            expires_us=microseconds(identity.expires),
+        )
+        self._carry_out_now(connection, session.authenticated(effect.id, who, now_ns // 1000, now))
+        if session.user_id == identity.user_id and not session.closed:
+            connection.identity, connection.credential = identity, credential
+            self._of_user.setdefault(identity.user_id, {})[connection] = None
+
+    async def _enter(self, connection: Connection, effect: s.Enter) -> None:
+        """Enter rooms one by one: each answer part is of the instant at which its room was entered."""
+        ok, err, begins = [], list(effect.refused), []
+        here = set(self.hub.rooms(connection))
+        read: dict[Room, dict[str, list[tuple[int, Message]]]] = {}
+        for room in effect.rooms:
+            if (resume := effect.resume.get(str(room))) is not None:
+                try:
+                    for gap in self.hub.missing(room, resume):
+                        records = await self._read(gap.topic, gap.after, gap.until)
+                        read.setdefault(room, {})[gap.stream] = records
+                except NotThere:
+                    pass  # told below
+        if connection.session.closed:
+            return
+        for room in effect.rooms:
+            if room not in here and len(here) >= self._settings.rooms:
+                err.append(_refused(room, "too_many_rooms", f"At most {self._settings.rooms} rooms."))
+                continue
+            if room in here:
+                self.hub.leave(connection, room)
+            try:
+                joined, begin = self.hub.enter(
+                    connection,
+                    room,
+                    full=effect.full_chains,
+                    resume=effect.resume.get(str(room)),
+                    read=read.get(room),
+                )
+            except NotThere as error:
+                err.append(_refused(room, "unknown_room", str(error)))
+                continue
+            here.add(room)
+            ok.append(joined)
+            begins.append(begin)
+        self._tell(connection, e.Subscribed(id=effect.id, ok=tuple(ok), err=tuple(err)))
+        for begin in begins:
+            begin()
+
+    async def _read(self, topic: str, after: int, until: int) -> list[tuple[int, Message]]:
+        """Messages of the log; fewer where some are not to be had."""
+        found: list[tuple[int, Message]] = []
+        while after < until:
+            records = await self._bus.read(topic, after=after, limit=min(_PAGE, until - after))
+            if not records:
+                break
+            found += [(record.position.seq, record.message) for record in records]
+            after = records[-1].position.seq
+        return found
+
+    def _leave(self, connection: Connection, effect: s.Leave) -> None:
+        here = set(self.hub.rooms(connection))
+        ok, err = [], list(effect.refused)
+        for room in effect.rooms:
+            if room in here:
+                self.hub.leave(connection, room)
+                ok.append(e.Left(room=str(room)))
+            else:
+                err.append(_refused(room, "not_subscribed", "You are not in this room."))
+        self._tell(connection, e.Unsubscribed(id=effect.id, ok=tuple(ok), err=tuple(err)))
+
+    def _tell(self, connection: Connection, event: msgspec.Struct) -> None:
+        frame = connection.form.wrap(encode(event, connection.form.encoding))
+        self.hub.fanout.tell(connection, [frame])
+
+    def _now_us(self) -> int:
+        return microseconds(self._seams.clock.now_ns())
+
+    async def _keep_time(self) -> None:
+        """Look every tenth of a second whose deadline has come, a few at a time."""
+        while True:
+            now = trio.current_time()
+            for number, connection in enumerate(list(self.connections), start=1):
+                if connection.session.deadline <= now:
+                    self._carry_out_now(connection, connection.session.elapsed(now))
+                if number % _A_TURN == 0:
+                    await trio.lowlevel.checkpoint()
+            await trio.sleep(_LOOK_S)
+
+    def _voided(self, revocations: Sequence[Revocation] | None) -> None:
+        """Somebody's rights have ended: so do their connections."""
+        if revocations is None:
+            self._doubt.set()
+            return
+        for revocation in revocations:
+            for connection in list(self._of_user.get(revocation.user_id, ())):
+                identity = connection.identity
+                ended = revocation.session or revocation.key
+                if identity is not None and ended in (None, identity.session, identity.key):
+                    self._carry_out_now(connection, connection.session.revoked())
+
+    async def _look_again(self) -> None:
+        """Revocations may have been missed: look at everybody's credential once more."""
+        while True:
+            await self._doubt.wait()
+            self._doubt = trio.Event()
+            try:
+                for connection in list(self.connections):
+                    if connection.credential is not None and not connection.session.closed:
+                        try:
+                            await self._accounts.authenticate(connection.credential)
+                        except InvalidToken:
+                            self._carry_out_now(connection, connection.session.revoked())
+            except StoreUnavailable:
+                self._doubt.set()
+            await trio.sleep(_LOOK_AGAIN_S)
+
+    def _crowded(self, connection: Connection, identity: Identity) -> bool:
+        of_user = self._of_user.get(identity.user_id, {})
+        return connection not in of_user and len(of_user) >= self._settings.connections_per_user
+
+    def _forget_user(self, connection: Connection) -> None:
+        if connection.identity is not None:
+            of_user = self._of_user.get(connection.identity.user_id, {})
+            of_user.pop(connection, None)
+            if not of_user:
+                self._of_user.pop(connection.identity.user_id, None)
+
+
+def _refused(room: Room, code: str, message: str) -> e.Refused:
+    return e.Refused(room=str(room), code=code, message=message, retryable=ERRORS[code])

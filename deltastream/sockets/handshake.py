@@ -1,0 +1,163 @@
+"""The handshake: who may open a socket, from which page, and how they will be spoken to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+from wsproto.connection import Connection as WebSocket
+from wsproto.connection import ConnectionType
+from wsproto.events import AcceptConnection, RejectConnection, RejectData, Request
+from wsproto.extensions import PerMessageDeflate
+from wsproto.handshake import H11Handshake
+from wsproto.utilities import ProtocolError
+
+from deltastream.gateway.addresses import Proxies
+from deltastream.gateway.hosts import Hosts
+from deltastream.gateway.problems import Problem
+from deltastream.gateway.settings import GatewaySettings
+from deltastream.sockets.commands import Encoding
+from deltastream.sockets.wire import PROTOCOLS
+
+__all__ = ["Greeted", "Handshakes", "Turned", "chosen_protocol", "credential_of"]
+
+_PATHS: Final = ("/", "/ws")
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A client that may come in.
+
+    Attributes:
+        answer: to be sent before anything else.
+        websocket: reads what comes after.
+        encoding, deflate: how it is spoken to.
+        address: its own.
+        credential: what its headers told; None: its first message will.
+    """
+
+    answer: bytes
+    websocket: WebSocket
+    encoding: Encoding
+    deflate: bool
+    address: str
+    credential: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A client that may not.
+
+    Attributes:
+        answer: to be sent before closing.
+        reason: for the log.
+    """
+
+    answer: bytes
+    reason: str
+
+
+class Handshakes:
+    """Speaks the opening of connections.
+
+    Args:
+        settings: names, origins and proxies that are accepted.
+    """
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._hosts = Hosts(settings.allowed_hosts)
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._origins = frozenset(settings.allowed_origins)
+        self._ports = (settings.port, 80, 443)
+        self._paths = frozenset((*_PATHS, *(settings.path_prefix + path for path in _PATHS)))
+
+    def greet(self, data: bytes, peer: str, *, secure: bool) -> Greeted | Turned | None:
+        """The answer to what a client has sent so far; None where that is not all of its request.
+
+        Args:
+            data: everything from the first byte on.
+            peer: address at the other end.
+            secure: whether it came by our own certificate.
+        """
+        handshake = H11Handshake(ConnectionType.SERVER)
+        try:
+            handshake.receive_data(data)
+            request = next((event for event in handshake.events() if isinstance(event, Request)), None)
+        except (ProtocolError, h11.ProtocolError, UnicodeError) as error:
+            hint = getattr(error, "event_hint", None)
+            status = hint.status_code if isinstance(hint, RejectConnection) else 400
+            return _turned(handshake, 426 if status == 400 and b"pgrade" not in data else status, str(error))
+        if request is None:
+            return None
+        headers: dict[bytes, bytes] = {}
+        for name, value in request.extra_headers:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+        try:
+            host = self._hosts.check(request.host.encode("latin1", "replace"))
+        except Problem as problem:
+            return _turned(handshake, problem.status, problem.detail)
+        path = request.target.partition("?")[0]
+        if path not in self._paths:
+            return _turned(handshake, 404, f"There is nothing at {path[:80]!r}.")
+        secure = self._proxies.secure(peer, "https" if secure else "http", headers.get(b"x-forwarded-proto"))
+        if not self.may_come_from(headers.get(b"origin"), host, secure=secure):
+            return _turned(handshake, 403, "Requests from this origin are not allowed.")
+        protocol, encoding = chosen_protocol(request.subprotocols)
+        deflate = PerMessageDeflate(server_no_context_takeover=True, client_no_context_takeover=True)
+        answer = handshake.send(AcceptConnection(subprotocol=protocol, extensions=[deflate]))
+        websocket = handshake.connection
+        assert websocket is not None  # accepted above
+        return Greeted(
+            answer=answer,
+            websocket=websocket,
+            encoding=encoding,
+            deflate=deflate.enabled(),
+            address=self._proxies.client(peer, headers.get(b"x-forwarded-for")),
+            credential=credential_of(headers),
+        )
+
+    def may_come_from(self, origin: bytes | None, host: str, *, secure: bool) -> bool:
+        """Whether a page of that origin may open a socket here; programs have none.
+
+        A page that the gateway serves, on another port of the same name, may.
+        """
+        if origin is None:
+            return True
+        text = origin.decode("latin1")
+        scheme = "https" if secure else "http"
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        own = {f"{scheme}://{host}", f"{scheme}://{name}"}
+        return text in self._origins or text in own or text in {f"{scheme}://{name}:{p}" for p in self._ports}
+
+
+def chosen_protocol(offered: list[str]) -> tuple[str | None, Encoding]:
+    """The subprotocol that both know, by our preference, and its encoding; JSON where none is named."""
+    for name, encoding in PROTOCOLS.items():
+        if name in offered:
+            return name, encoding
+    return None, "json"
+
+
+def credential_of(headers: dict[bytes, bytes]) -> str | None:
+    """The credential that headers tell, as programs may; browsers cannot."""
+    bearer = headers.get(b"authorization", b"").decode("latin1")
+    scheme, _, text = bearer.partition(" ")
+    if scheme.lower() == "bearer" and text:
+        return text.strip()
+    key = headers.get(b"x-api-key")
+    return None if key is None else key.decode("latin1")
+
+
+def _turned(handshake: H11Handshake, status: int, reason: str) -> Turned:
+    body = f"{reason}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    if status == 426:
+        headers += [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")]
+    headers.append((b"connection", b"close"))
+    try:
+        answer = handshake.send(RejectConnection(status_code=status, headers=headers, has_body=True))
+        answer += handshake.send(RejectData(data=body, body_finished=True))
+    except (ProtocolError, h11.ProtocolError):  # not even HTTP
+        answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    return Turned(answer, reason)

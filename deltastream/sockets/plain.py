@@ -1,0 +1,221 @@
+"""A client on a plain TCP socket, which is written to without a task and without a copy.
+
+What the socket takes at once has left. Of what it does not, either nothing is kept, or the rest is
+held, within a bound, until the socket takes it.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+import trio
+from wsproto.connection import Connection as WebSocket
+from wsproto.connection import ConnectionState
+
+from deltastream.sockets.connection import Connection
+from deltastream.sockets.desk import Desk
+from deltastream.sockets.events import CloseCode
+from deltastream.sockets.fanout import Batch, Form
+from deltastream.sockets.inbound import Inbound
+from deltastream.sockets.session import Session
+from deltastream.sockets.settings import SocketSettings
+from deltastream.sockets.wire import close_frame, ping_frame
+
+__all__ = ["PlainConnection"]
+
+READ_BYTES: Final = 4096
+"""Read at a time. What comes compressed may become a thousand times as much."""
+
+CLOSING_S: Final = 1.0
+"""How long a client has to answer our close."""
+
+_MOST_CONTROL: Final = 64
+
+STALLED_HEARTBEATS: Final = 3
+"""A socket that takes nothing for so many heartbeats is given up."""
+
+
+class PlainConnection(Connection):
+    """A client on a plain TCP socket.
+
+    Args:
+        session, form, address: as of every connection.
+        sock: connected, not blocking.
+        websocket: after the handshake.
+        desk: where it belongs.
+        settings: limits.
+        nursery: for the task that empties it while its socket takes less than there is.
+    """
+
+    __slots__ = (
+        "_desk",
+        "_held",
+        "_held_bytes",
+        "_inbound",
+        "_nursery",
+        "_scope",
+        "_settings",
+        "_sock",
+        "_websocket",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        form: Form,
+        address: str,
+        *,
+        sock: socket.socket,
+        websocket: WebSocket,
+        desk: Desk,
+        settings: SocketSettings,
+        nursery: trio.Nursery,
+    ) -> None:
+        super().__init__(session, form, address)
+        self._sock = sock
+        self._websocket = websocket
+        self._desk = desk
+        self._settings = settings
+        self._nursery = nursery
+        self._held: list[memoryview] = []
+        self._held_bytes = 0
+        self._inbound = Inbound(desk, settings)
+        self._scope = trio.CancelScope()
+
+    async def serve(self, credential: str | None) -> None:
+        """Read what comes until the connection ends.
+
+        Cancellation: ends it at once.
+
+        Args:
+            credential: what its handshake told.
+        """
+        with self._scope:
+            if credential is not None:
+                await self._desk.identify(self, credential)
+            while self._websocket.state is not ConnectionState.CLOSED:
+                try:
+                    data = self._sock.recv(READ_BYTES)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_readable(self._sock)
+                    continue
+                except OSError:
+                    break
+                if not data:
+                    break
+                self.session.heard(trio.current_time())
+                self._websocket.receive_data(data)
+                for event in self._websocket.events():
+                    if not await self._inbound.handle(self, event, self):
+                        return
+                await trio.lowlevel.checkpoint_if_cancelled()
+
+    def offer(self, batch: Batch) -> bool:
+        """See `Member.offer`."""
+        data = batch.joined
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            self._block()
+            return False
+        except OSError:
+            self._lost()
+            return True
+        if sent < len(data):
+            self._hold(memoryview(data)[sent:])
+            self._block()
+        return True
+
+    def hold(self, batch: Batch) -> None:
+        """See `Member.hold`."""
+        data = memoryview(batch.joined)
+        if not self.blocked:
+            try:
+                data = data[self._sock.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._lost()
+                return
+            if not data:
+                return
+        self._hold(data)
+        if self._held_bytes > self._settings.outbox_bytes:
+            self._desk.too_slow(self)
+        elif not self.blocked:
+            self._block()
+
+    def ping(self) -> None:
+        """See `Connection.ping`."""
+        self.write(ping_frame())
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """See `Connection.close`."""
+        self.write(close_frame(code, reason))
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + CLOSING_S)
+
+    def write(self, data: bytes) -> None:
+        """Send a small frame: at once, or after what is held, or not at all."""
+        if self.blocked:
+            if self._held and len(self._held) < _MOST_CONTROL:
+                self._hold(memoryview(data))
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lost()
+            return
+        if sent < len(data):
+            self._hold(memoryview(data)[sent:])
+            self._block()
+
+    def _hold(self, data: memoryview) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+
+    def _block(self) -> None:
+        self.blocked = True
+        if self._settings.slow == "disconnect":
+            self._desk.too_slow(self)
+        else:
+            self._nursery.start_soon(self._empty)
+
+    def _lost(self) -> None:
+        """The client is gone; the reader finds out as well."""
+        self._scope.cancel(reason="the client is gone")
+
+    async def _empty(self) -> None:
+        """Write what is held as the socket takes it, then catch up."""
+        patience = STALLED_HEARTBEATS * self._settings.heartbeat_s
+        while not self.gone:
+            with trio.move_on_after(patience) as scope:
+                try:
+                    await trio.lowlevel.wait_writable(self._sock)
+                except (trio.ClosedResourceError, OSError):
+                    return
+            if scope.cancelled_caught:
+                self._desk.too_slow(self)
+                return
+            if self._emptied():
+                self._desk.ready(self)
+                return
+
+    def _emptied(self) -> bool:
+        """Write what the socket takes; whether that was all."""
+        while self._held:
+            try:
+                sent = self._sock.send(self._held[0])
+            except BlockingIOError:
+                return False
+            except OSError:
+                self._lost()
+                return False
+            self._held_bytes -= sent
+            if sent < len(self._held[0]):
+                self._held[0] = self._held[0][sent:]
+                return False
+            del self._held[0]
+        return True

@@ -1,0 +1,184 @@
+"""Clients that have a task which writes: on the API's port, and wherever there is a certificate.
+
+What is for them waits in a queue of bounded bytes. While that is full they are passed over, as a
+socket that takes nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+from wsproto.connection import Connection as WebSocket
+from wsproto.connection import ConnectionState
+
+from deltastream.sockets.connection import Connection
+from deltastream.sockets.desk import Desk
+from deltastream.sockets.events import CloseCode
+from deltastream.sockets.fanout import Batch, Form
+from deltastream.sockets.inbound import Inbound
+from deltastream.sockets.session import Session
+from deltastream.sockets.settings import SocketSettings
+from deltastream.sockets.wire import close_frame, ping_frame
+
+__all__ = ["QueuedConnection", "SecureConnection"]
+
+CLOSING_S: Final = 1.0
+STALLED_HEARTBEATS: Final = 3
+
+_READ_BYTES: Final = 4096
+
+
+class QueuedConnection(Connection):
+    """A client with a queue and a task that empties it; a transport says how frames are written.
+
+    Args:
+        session, form, address: as of every connection.
+        desk: where it belongs.
+        settings: limits.
+    """
+
+    __slots__ = ("_bytes", "_desk", "_ending", "_left", "_queue", "_scope", "_settings", "_work")
+
+    def __init__(
+        self, session: Session, form: Form, address: str, desk: Desk, settings: SocketSettings
+    ) -> None:
+        super().__init__(session, form, address)
+        self._desk = desk
+        self._settings = settings
+        self._queue: list[bytes] = []
+        self._bytes = 0
+        self._work = trio.Event()
+        self._ending: tuple[CloseCode, str] | None = None
+        self._left = False
+        self._scope = trio.CancelScope()
+
+    async def serve(self, credential: str | None) -> None:
+        """Read and write until the connection ends.
+
+        Cancellation: ends it at once.
+
+        Args:
+            credential: what its handshake told.
+        """
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._empty)
+                if credential is not None:
+                    await self._desk.identify(self, credential)
+                await self._read()
+                self._left = True
+                self._work.set()
+                self._scope.deadline = min(self._scope.deadline, trio.current_time() + CLOSING_S)
+
+    def offer(self, batch: Batch) -> bool:
+        """See `Member.offer`."""
+        if self._bytes > self._settings.outbox_bytes // 2:
+            self.blocked = True
+            if self._settings.slow == "disconnect":
+                self._desk.too_slow(self)
+            return False
+        self._add(batch.frames)
+        return True
+
+    def hold(self, batch: Batch) -> None:
+        """See `Member.hold`."""
+        self._add(batch.frames)
+        if self._bytes > self._settings.outbox_bytes:
+            self._desk.too_slow(self)
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """See `Connection.close`."""
+        self._ending = self._ending or (code, reason)
+        self._work.set()
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + CLOSING_S)
+
+    async def _read(self) -> None:
+        """Take what comes until the client has closed."""
+        raise NotImplementedError
+
+    async def _write(self, frames: Sequence[bytes]) -> None:
+        """Write frames."""
+        raise NotImplementedError
+
+    async def _write_close(self, code: CloseCode, reason: str) -> None:
+        """Write the last frame."""
+        raise NotImplementedError
+
+    def _add(self, frames: Sequence[bytes]) -> None:
+        self._queue += frames
+        self._bytes += sum(map(len, frames))
+        self._work.set()
+
+    async def _empty(self) -> None:
+        """Write what is queued; a client that takes nothing for long is given up."""
+        patience = STALLED_HEARTBEATS * self._settings.heartbeat_s
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            with trio.move_on_after(patience) as scope:
+                while self._queue:
+                    frames, self._queue, self._bytes = self._queue, [], 0
+                    await self._write(frames)
+                if self._ending is not None:
+                    await self._write_close(*self._ending)
+                if self._ending is not None or self._left:
+                    return
+            if scope.cancelled_caught:
+                self._desk.too_slow(self)
+                self._scope.cancel(reason="the client takes nothing")
+            elif self.blocked:
+                self._desk.ready(self)
+
+
+class SecureConnection(QueuedConnection):
+    """A client on a socket with our certificate.
+
+    Args:
+        stream: the TLS stream.
+        websocket: after the handshake.
+    """
+
+    __slots__ = ("_inbound", "_stream", "_websocket")
+
+    def __init__(
+        self,
+        session: Session,
+        form: Form,
+        address: str,
+        desk: Desk,
+        settings: SocketSettings,
+        stream: trio.abc.Stream,
+        websocket: WebSocket,
+    ) -> None:
+        super().__init__(session, form, address, desk, settings)
+        self._inbound = Inbound(desk, settings)
+        self._stream = stream
+        self._websocket = websocket
+
+    def ping(self) -> None:
+        """See `Connection.ping`."""
+        self._add([ping_frame()])
+
+    def write(self, frame: bytes) -> None:
+        """See `inbound.Writer`."""
+        if self._bytes < self._settings.outbox_bytes:
+            self._add([frame])
+
+    async def _read(self) -> None:
+        while self._websocket.state is not ConnectionState.CLOSED:
+            data = await self._stream.receive_some(_READ_BYTES)
+            if not data:
+                return
+            self.session.heard(trio.current_time())
+            self._websocket.receive_data(bytes(data))
+            for event in self._websocket.events():
+                if not await self._inbound.handle(self, event, self):
+                    return
+
+    async def _write(self, frames: Sequence[bytes]) -> None:
+        await self._stream.send_all(b"".join(frames))
+
+    async def _write_close(self, code: CloseCode, reason: str) -> None:
+        await self._stream.send_all(close_frame(code, reason))

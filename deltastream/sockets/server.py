@@ -1,0 +1,219 @@
+"""The socket gateway: a port of its own, made for many clients on one core.
+
+It accepts, speaks the handshake, and hands each client to the desk. With a certificate every client
+has a task that writes: the slower path.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from deltastream.gateway.listening import addresses_of, listening, tls_context
+from deltastream.gateway.settings import GatewaySettings
+from deltastream.seams import Seams
+from deltastream.sockets.connection import Connection
+from deltastream.sockets.desk import Desk
+from deltastream.sockets.events import CloseCode
+from deltastream.sockets.handshake import Greeted, Handshakes
+from deltastream.sockets.plain import PlainConnection
+from deltastream.sockets.queued import SecureConnection
+from deltastream.sockets.session import Session
+from deltastream.sockets.settings import SocketSettings
+from deltastream.sockets.wire import FRAMED
+
+__all__ = ["Bound", "serve"]
+
+BACKLOG: Final = 4096
+HANDSHAKE_S: Final = 5.0
+SEND_BUFFER: Final = 128 << 10
+"""What the kernel holds for a client, beside what we do: doubled by it."""
+
+_HANDSHAKE_BYTES: Final = 8192
+_PAUSE_S: Final = 0.1
+_SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+_GONE: Final = (errno.ECONNABORTED, errno.EPROTO)
+
+log = structlog.get_logger("deltastream.sockets")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+
+async def serve(
+    desk: Desk,
+    settings: SocketSettings,
+    gateway: GatewaySettings,
+    seams: Seams,
+    *,
+    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled.
+
+    Cancellation: accepts nobody any more, tells the clients to go, and gives them `drain_s`.
+
+    Args:
+        desk: running; where clients are taken in.
+        settings: where to listen, and limits.
+        gateway: names, origins, proxies and the certificate.
+        seams: ids of sessions; threads to look names up.
+
+    Raises:
+        CannotListen: the address or port cannot be used, or it would let others in by accident.
+    """
+    where = msgspec.structs.replace(gateway, host=settings.host)
+    addresses = await addresses_of(where, seams)
+    with listening(addresses[0], settings.port) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sock.listen(BACKLOG)
+        server = _Server(desk, settings, gateway, seams, sock, tls_context(gateway))
+        async with trio.open_nursery() as clients:
+            clients.cancel_scope.shield = True
+            try:
+                host, port = sock.getsockname()[:2]
+                task_status.started(Bound(host, port))
+                await server.accept(clients)
+            finally:
+                sock.close()
+                desk.drain()
+                clients.cancel_scope.deadline = trio.current_time() + settings.drain_s
+
+
+class _Server:
+    def __init__(
+        self,
+        desk: Desk,
+        settings: SocketSettings,
+        gateway: GatewaySettings,
+        seams: Seams,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._tls = tls
+        self._desk = desk
+        self._settings = settings
+        self._seams = seams
+        self._sock = sock
+        self._handshakes = Handshakes(gateway)
+
+    async def accept(self, clients: trio.Nursery) -> None:
+        """Accept for ever; a client that is still greeting counts as well."""
+        while True:
+            try:
+                sock, peer = self._sock.accept()
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._sock)
+            except OSError as error:
+                if error.errno not in _SHORT_OF and error.errno not in _GONE:
+                    raise
+                log.warning("no_room_for_clients", reason=error.strerror)
+                await trio.sleep(_PAUSE_S)
+            else:
+                sock.setblocking(False)
+                clients.start_soon(self._serve, sock, peer[0], clients)
+                await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _serve(self, sock: socket.socket, peer: str, clients: trio.Nursery) -> None:
+        """Serve one client; nothing it does gets out of here."""
+        connection: Connection | None = None
+        try:
+            stream: trio.abc.Stream | None = None
+            if self._tls is not None:
+                stream = await self._secured(sock)
+            greeted = await self._greet(sock, stream, peer)
+            if greeted is not None:
+                connection = self._connection(sock, stream, greeted, clients)
+                if self._settled(connection):
+                    await connection.serve(greeted.credential)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except Exception:
+            log.exception("socket_failed")
+        finally:
+            if connection is not None:
+                self._desk.dismiss(connection)
+            trio.lowlevel.notify_closing(sock)
+            sock.close()
+
+    async def _secured(self, sock: socket.socket) -> trio.abc.Stream:
+        """The stream above a socket with our certificate.
+
+        Raises:
+            BrokenResourceError: they did not agree, or not in time.
+        """
+        assert self._tls is not None  # asked by the caller
+        plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        stream = trio.SSLStream(plain, self._tls, server_side=True, https_compatible=True)
+        with trio.move_on_after(HANDSHAKE_S):
+            await stream.do_handshake()
+            return stream
+        raise trio.BrokenResourceError("no TLS handshake in time")
+
+    async def _greet(self, sock: socket.socket, stream: trio.abc.Stream | None, peer: str) -> Greeted | None:
+        """The client's opening, answered; None where it may not come in, or took too long."""
+        data = b""
+        with trio.move_on_after(HANDSHAKE_S):
+            while len(data) <= _HANDSHAKE_BYTES:
+                more = await (_received(sock) if stream is None else stream.receive_some(_HANDSHAKE_BYTES))
+                if not more:
+                    return None
+                data += more
+                met = self._handshakes.greet(data, peer, secure=stream is not None)
+                if met is not None:
+                    if stream is None:
+                        sock.send(met.answer)  # into an empty buffer
+                    else:
+                        await stream.send_all(met.answer)
+                    if isinstance(met, Greeted):
+                        return met
+                    log.info("socket_refused", reason=met.reason, address=peer)
+                    return None
+        return None
+
+    def _connection(
+        self, sock: socket.socket, stream: trio.abc.Stream | None, greeted: Greeted, clients: trio.Nursery
+    ) -> PlainConnection | SecureConnection:
+        session = Session(self._seams.ids.new(), greeted.encoding, self._settings, trio.current_time())
+        form = FRAMED[greeted.encoding, greeted.deflate]
+        if stream is not None:
+            return SecureConnection(
+                session, form, greeted.address, self._desk, self._settings, stream, greeted.websocket
+            )
+        return PlainConnection(
+            session,
+            form,
+            greeted.address,
+            sock=sock,
+            websocket=greeted.websocket,
+            desk=self._desk,
+            settings=self._settings,
+            nursery=clients,
+        )
+
+    def _settled(self, connection: Connection) -> bool:
+        """Take a client in; it is told where there is no room."""
+        reason = self._desk.admit(connection)
+        if reason is not None:
+            connection.close(CloseCode.DRAINING, reason)
+        return reason is None
+
+
+async def _received(sock: socket.socket) -> bytes:
+    """What a socket has, once it has something."""
+    while True:
+        try:
+            return sock.recv(_HANDSHAKE_BYTES)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(sock)
