@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deltastream.gateway.routes import auth, docs, pages, price, system, user
+from deltastream.gateway.routes import auth, data, docs, pages, price, system, user
 from deltastream.gateway.routing import Route
 
 __all__ = ["ROUTES"]
@@ -12,6 +12,7 @@ __all__ = ["ROUTES"]
 _DOCUMENTED: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
     *user.ROUTES,
+    *data.ROUTES,
     *price.ROUTES,
     *system.ROUTES,
     *pages.ROUTES,
