@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 
-import deltastream.gateway.routes
+from deltastream.gateway.api import ROUTES
 from deltastream.gateway.app import Gateway, make_app
 from deltastream.gateway.routing import Route
 from deltastream.gateway.settings import GatewaySettings, LimitSettings
@@ -22,14 +20,6 @@ BASE = "http://127.0.0.1:8000"
 UNLIMITED = LimitSettings(
     requests_per_minute=10**6, burst=10**6, strangers_per_minute=10**6, strangers_burst=10**6
 )
-
-
-def all_routes() -> tuple[Route, ...]:
-    """Every route that any module of the package declares."""
-    package = deltastream.gateway.routes
-    names = sorted(each.name for each in pkgutil.iter_modules(package.__path__))
-    modules = [import_module(f"{package.__name__}.{name}") for name in names if not name.startswith("_")]
-    return tuple(route for module in modules for route in module.ROUTES)
 
 
 @dataclass
@@ -72,7 +62,7 @@ class Site:
 
 @pytest.fixture
 def routes() -> tuple[Route, ...]:
-    return all_routes()
+    return ROUTES
 
 
 @pytest.fixture
@@ -81,7 +71,7 @@ def open_site(empty_world: Any) -> Callable[..., Site]:
 
     def make(limits: LimitSettings = UNLIMITED, **settings: Any) -> Site:
         services = replace(empty_world.services, settings=GatewaySettings(limits=limits, **settings))
-        return Site(empty_world, make_app(services, all_routes()))
+        return Site(empty_world, make_app(services, ROUTES))
 
     return make
 
