@@ -5,12 +5,12 @@ So that handlers need not catch what any of them may meet, it is translated here
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import trio
 
-from deltastream.accounts import InvalidToken
+from deltastream.accounts import errors as accounts
 from deltastream.errors import StoreUnavailable
 from deltastream.gateway.problems import FieldProblem, Problem
 from deltastream.storage.protocol import BadCursor
@@ -51,14 +51,35 @@ def _translated(error: BaseException) -> Problem | None:
     match error:
         case Problem():
             return error
-        case InvalidToken(reason=reason):
-            challenge = f'Bearer realm="deltastream", error="invalid_token", error_description="{reason}"'
-            return Problem("unauthenticated", str(error), headers=[("www-authenticate", challenge)])
         case StoreUnavailable():
             return Problem("store_unavailable", retry_after_s=STORE_RETRY_S)
         case BadCursor():
-            wrong = FieldProblem(
-                where="query", field="cursor", code="unknown", message="This cursor is of no use here."
+            return _of_fields(
+                "query", [accounts.Problem("cursor", "unknown", "This cursor is of no use here.")]
             )
-            return Problem("invalid_request", wrong.message, errors=[wrong])
+        case accounts.InvalidToken(reason=reason):
+            challenge = f'Bearer realm="deltastream", error="invalid_token", error_description="{reason}"'
+            return Problem("unauthenticated", str(error), headers=[("www-authenticate", challenge)])
+        case accounts.InvalidCredentials():
+            return Problem("invalid_credentials")
+        case accounts.TooManyAttempts():
+            return Problem("too_many_attempts", retry_after_s=error.retry_after_s)
+        case accounts.InvalidFields():
+            return _of_fields("body", error.problems)
+        case accounts.NotAllowed():
+            return Problem("forbidden", str(error))
+        case accounts.NotFound():
+            return Problem("not_found", str(error))
+        case accounts.EmailTaken() | accounts.LastAdministrator() | accounts.TooMany():
+            return Problem("conflict", str(error))
     return None
+
+
+def _of_fields(where: str, wrong: Sequence[accounts.Problem]) -> Problem:
+    """All that is wrong with some fields; those of a body are named by JSON pointers."""
+    slash = "/" if where == "body" else ""
+    errors = [
+        FieldProblem(where=where, field=f"{slash}{field}", code=code, message=message)
+        for field, code, message in wrong
+    ]
+    return Problem("invalid_request", " ".join(error.message for error in errors), errors=errors)
