@@ -100,6 +100,7 @@ class LocalBuckets:
         after = before + min(cost, policy.burst) * each
         late = after - now - size
         if late > _ROUNDING_S:
+            buckets.move_to_end(owner)  # or whoever asks on and on would be forgiven
             return Taken(False, _whole(now + size - before, each), before - now, late)
         buckets[owner] = after
         buckets.move_to_end(owner)
