@@ -72,6 +72,7 @@ class Exchange:
         route: path template of the route, "" where none matches.
         identity: whose request it is, once that is known.
         extra: headers that go with the answer whatever it will be.
+        closes: whether the connection must not be used again.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class Exchange:
         "_unread",
         "address",
         "base",
+        "closes",
         "extra",
         "has_body",
         "headers",
@@ -122,6 +124,7 @@ class Exchange:
         self.secure = False
         self.identity: Identity | None = None
         self.extra: Headers = []
+        self.closes = False
 
     def _read_headers(self, pairs: list[tuple[bytes, bytes]]) -> None:
         headers, size = self.headers, 0
@@ -154,11 +157,15 @@ class Exchange:
         """Say how long the body may be, in bytes, and until when it must be there, in Trio's time.
 
         Raises:
-            Problem: its declared length is more already, or is no length.
+            Problem: its declared length is more already, or where it ends is unclear; what follows on
+                the connection could then be part of it.
         """
         self._limit = size
         self._deadline = deadline
         declared = self._length
+        if b"transfer-encoding" in self.headers and (declared is not None or self.version == "1.0"):
+            self.closes = True
+            raise refused("header", "transfer-encoding", "ambiguous", "The length of the body is unclear.")
         if declared is not None:
             if b"content-length" in self.repeated or not declared.isdigit() or len(declared) > 20:
                 raise refused("header", "content-length", "malformed", "The length of the body is unclear.")

@@ -55,6 +55,8 @@ SECURITY_HEADERS: Final[Headers] = [
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _CLOSE: Final = (b"connection", b"close")
 _GONE: Final = 499
+_BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
+"""What servers raise of a connection that ends while we send."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LINGER_S: Final = 2.0
 """How long what is left of a refused body is read: a client that still writes would miss the answer."""
@@ -102,15 +104,15 @@ class Shell:
         exchange.id = self._id(exchange)
         named = structlog.contextvars.bind_contextvars(request_id=exchange.id)
         self.counters.active += 1
-        status, size = _GONE, 0
+        status, size, ended = _GONE, 0, None
         try:
             response = await self._answer(exchange, scope, receive, began)
-            status, size = response.status, len(response.body)
+            status, size, ended = response.status, len(response.body), trio.current_time()
             await _deliver(exchange, response, send)
         except ClientGone:
             status = _GONE
         finally:
-            taken = trio.current_time() - began
+            taken = (ended or trio.current_time()) - began
             self.counters.active -= 1
             self.counters.count(exchange.method, exchange.route, status, taken, size)
             _tell(exchange, status, size, taken)
@@ -175,7 +177,7 @@ class Shell:
         headers += [header for header in SECURITY_HEADERS if header[0] not in given]
         if exchange.secure:
             headers.append(_HSTS)
-        if exchange.unread and exchange.version in ("1.1", "1.0"):
+        if (exchange.unread or exchange.closes) and exchange.version in ("1.1", "1.0"):
             headers.append(_CLOSE)
         if response.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(response.body)))
@@ -245,24 +247,34 @@ def _explained(error: BaseException, exchange: Exchange) -> Response:
 async def _deliver(exchange: Exchange, response: Response, send: Send) -> None:
     """Send a response.
 
-    Where not all of the body was read, what still comes is read for a while and thrown away: a client
-    that is still writing would see its connection break instead of the answer. And it is read until the
-    server says that all is over, for a server that waits for us to take the rest cannot say so.
-
     Raises:
-        ClientGone: the client went away while it was still writing.
+        ClientGone: the connection broke, or is being closed.
     """
-    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-    if not exchange.unread:
-        await send({"type": "http.response.body", "body": response.body, "more_body": False})
-        return
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body, "more_body": exchange.unread})
+        if exchange.unread:
+            await _linger(exchange, send)
+    except _BROKEN as error:
+        raise ClientGone from error
+
+
+async def _linger(exchange: Exchange, send: Send) -> None:
+    """Read what still comes of a body that nobody wants, and end the answer.
+
+    A client that is still writing would see its connection break instead of the answer, so that it gets
+    a while to stop. Then it is read until the server says that all is over: one that waits for us to
+    take the rest could not say so.
+    """
     with trio.move_on_after(_LINGER_S):
         await exchange.discard()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(exchange.gone)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        nursery.cancel_scope.deadline = trio.current_time() + _LINGER_S
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.gone)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            nursery.cancel_scope.deadline = trio.current_time() + _LINGER_S
+    except* _BROKEN:  # the answer itself had been sent
+        pass
 
 
 def _tell(exchange: Exchange, status: int, size: int, taken: float) -> None:

@@ -105,10 +105,9 @@ class Client:
         if self.host and not any(name == b"host" for name, _ in raw):
             raw.insert(0, (b"host", self.host.encode()))
         parts = [body] if isinstance(body, bytes) else list(body or ())
-        if isinstance(body, bytes) and not any(name == b"content-length" for name, _ in raw):
-            raw.append((b"content-length", str(len(body)).encode()))
-        elif parts and not isinstance(body, bytes):
-            raw.append((b"transfer-encoding", b"chunked"))
+        if body is not None and not any(name == b"content-length" for name, _ in raw):
+            length = (b"content-length", str(len(body)).encode())
+            raw.append(length if isinstance(body, bytes) else (b"transfer-encoding", b"chunked"))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -233,6 +234,32 @@ async def test_a_client_that_goes_away_is_no_defect(autojump_clock: Any, edge: A
     assert [line["status"] for line in edge.logged("request")] == [499]
     assert edge.logged("defect") == []
     assert ask.app.counters.statistics().active == 0
+
+
+@pytest.mark.parametrize("error", [OSError, trio.BrokenResourceError, trio.BusyResourceError])
+@pytest.mark.parametrize("after", range(3))
+@pytest.mark.parametrize("body", [(), (b"x", b"y")])
+async def test_a_connection_that_breaks_while_we_answer_is_no_defect(
+    autojump_clock: Any, edge: Any, error: type[Exception], after: int, body: tuple[bytes, ...]
+):
+    app, sent = edge.gateway(), []
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        async def send_it(message: Any) -> None:
+            if len(sent) == after:
+                raise error("the connection is gone")
+            sent.append(message)
+            await send(message)
+
+        await app(scope, receive, send_it)
+
+    ask = edge.client()
+    ask.app, ask.late_s = breaks, 0.1
+    with suppress(AssertionError):  # of the client, which waits for the end
+        await ask.ask("POST", "/nowhere", (), body)
+    assert edge.logged("defect") == []
+    assert len(edge.logged("request")) == 1
+    assert app.counters.statistics().active == 0
 
 
 async def test_what_costs_much_is_given_up_with_its_client(autojump_clock: Any, edge: Any):
