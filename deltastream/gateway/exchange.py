@@ -62,7 +62,6 @@ class Exchange:
         headers: by lower-case name; what came more than once is joined by a comma.
         repeated: names of headers that came more than once.
         size: of all headers, in bytes.
-        has_body: whether one may come.
         id: names the request in the log and to the client.
         path: decoded, without the prefix.
         address: the client's, behind trusted proxies the one they tell.
@@ -85,7 +84,6 @@ class Exchange:
         "base",
         "closes",
         "extra",
-        "has_body",
         "headers",
         "host",
         "id",
@@ -111,12 +109,8 @@ class Exchange:
         self.size = 0
         self._read_headers(scope["headers"])
         self._length = self.headers.get(b"content-length")
-        self.has_body = (
-            (self._length is not None and self._length != b"0")
-            or b"transfer-encoding" in self.headers
-            or self.version not in ("1.1", "1.0")
-        )
-        self._unread = self.has_body
+        has_length = self._length is not None and self._length != b"0"
+        self._unread = has_length or b"transfer-encoding" in self.headers
         self._receive = receive
         self._limit = 0
         self._deadline = 0.0
@@ -139,7 +133,7 @@ class Exchange:
 
     @property
     def unread(self) -> bool:
-        """Whether some of the body may still be on its way."""
+        """Whether some of the body is still to be read."""
         return self._unread
 
     def single(self, name: bytes) -> bytes | None:
@@ -191,41 +185,18 @@ class Exchange:
         raise Problem("request_timeout")
 
     async def _read(self, most: int) -> bytes:
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size = 0
         while self._unread:
-            part: bytes = await self._next()
-            size += len(part)
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self._unread = message["more_body"]
+            parts.append(message["body"])
+            size += len(message["body"])
             if size > most:
                 raise _too_large(most)
-            parts.append(part)
         return b"".join(parts)
-
-    async def _next(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        self._unread = bool(message.get("more_body", False))
-        part: bytes = message.get("body", b"")
-        return part
-
-    async def gone(self) -> None:
-        """Return when the client has gone away. Only to be waited for once the body has been read.
-
-        Cancellation: no effect.
-        """
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    async def discard(self) -> None:
-        """Read what is left of the body and forget it.
-
-        Cancellation: the rest stays unread.
-
-        Raises:
-            ClientGone: the client went away.
-        """
-        while self._unread:
-            await self._next()
 
 
 def _too_large(size: int) -> Problem:

@@ -7,30 +7,25 @@ want, whether it matches the schema; then the handler; then its answer in the fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import trio
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map
 
 from deltastream.accounts import Identity, InvalidToken
 from deltastream.gateway.credentials import authorise, identify
 from deltastream.gateway.encoding import Encoder
-from deltastream.gateway.exchange import ClientGone, Exchange, Response
+from deltastream.gateway.exchange import Exchange, Response
 from deltastream.gateway.limits import Buckets, Limiter
 from deltastream.gateway.negotiation import best_media
 from deltastream.gateway.problems import Problem
-from deltastream.gateway.routing import Answer, Call, Route
+from deltastream.gateway.routing import Call, Route
 from deltastream.gateway.validation import Checker
 
 if TYPE_CHECKING:
     from deltastream.gateway.services import Services
 
 __all__ = ["Pipeline"]
-
-_DEAR: Final = 2
-"""A request that costs so many tokens is given up when its client goes away; a cheaper one is done
-before that would be noticed, and watching costs 50 µs."""
 
 
 class _Operation(NamedTuple):
@@ -91,8 +86,7 @@ class Pipeline:
             cookies=_cookies(exchange),
             base=exchange.base,
         )
-        answer = await (route.handler(call) if route.cost < _DEAR else _attended(exchange, route, call))
-        return await self._encoder.encode(exchange, route, answer, media)
+        return await self._encoder.encode(exchange, route, await route.handler(call), media)
 
     async def _find(self, exchange: Exchange) -> tuple[_Operation, Mapping[str, Any]] | Response:
         """The operation and its arguments in the path; or the answer to OPTIONS, which is no operation.
@@ -131,25 +125,6 @@ class Pipeline:
             raise
         await self._limiter.admit(exchange, identity, route.cost)
         return identity
-
-
-async def _attended(exchange: Exchange, route: Route, call: Call[Any, Any]) -> Answer:
-    """The handler's answer, for as long as the client is there."""
-    there = True
-    async with trio.open_nursery() as nursery:
-
-        async def watch() -> None:
-            nonlocal there
-            await exchange.gone()
-            there = False
-            nursery.cancel_scope.cancel("the client has gone away")
-
-        nursery.start_soon(watch)
-        answer = await route.handler(call)
-        nursery.cancel_scope.cancel("answered")
-    if not there:
-        raise ClientGone
-    return answer
 
 
 def _cookies(exchange: Exchange) -> dict[str, str]:

@@ -58,8 +58,6 @@ _GONE: Final = 499
 _BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 """What servers raise of a connection that ends while we send."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_LINGER_S: Final = 2.0
-"""How long what is left of a refused body is read: a client that still writes would miss the answer."""
 _OVERLOAD_RETRY_S: Final = 1.0
 _LOGGED_PATH: Final = 256
 _LOGGED_METHOD: Final = 32
@@ -108,7 +106,7 @@ class Shell:
         try:
             response = await self._answer(exchange, scope, receive, began)
             status, size, ended = response.status, len(response.body), trio.current_time()
-            await _deliver(exchange, response, send)
+            await _deliver(response, send)
         except ClientGone:
             status = _GONE
         finally:
@@ -150,7 +148,7 @@ class Shell:
         if exchange.size > limits.header_bytes:
             raise Problem("headers_too_large", f"Headers may have {limits.header_bytes} bytes at most.")
         named, path = split_target(exchange.target)
-        exchange.host = self._hosts.check(exchange.single(b"host") or headers.get(b":authority"))
+        exchange.host = self._hosts.check(exchange.single(b"host"))
         if named is not None and self._hosts.check(named) != exchange.host:
             raise Problem("host_not_allowed", "The request names two hosts.")
         exchange.base = f"{'https' if exchange.secure else 'http'}://{exchange.host}{self._prefix}"
@@ -177,7 +175,7 @@ class Shell:
         headers += [header for header in SECURITY_HEADERS if header[0] not in given]
         if exchange.secure:
             headers.append(_HSTS)
-        if (exchange.unread or exchange.closes) and exchange.version in ("1.1", "1.0"):
+        if exchange.unread or exchange.closes:
             headers.append(_CLOSE)
         if response.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(response.body)))
@@ -244,7 +242,7 @@ def _explained(error: BaseException, exchange: Exchange) -> Response:
     return problem_response(problem, exchange)
 
 
-async def _deliver(exchange: Exchange, response: Response, send: Send) -> None:
+async def _deliver(response: Response, send: Send) -> None:
     """Send a response.
 
     Raises:
@@ -252,29 +250,9 @@ async def _deliver(exchange: Exchange, response: Response, send: Send) -> None:
     """
     try:
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-        await send({"type": "http.response.body", "body": response.body, "more_body": exchange.unread})
-        if exchange.unread:
-            await _linger(exchange, send)
+        await send({"type": "http.response.body", "body": response.body, "more_body": False})
     except _BROKEN as error:
         raise ClientGone from error
-
-
-async def _linger(exchange: Exchange, send: Send) -> None:
-    """Read what still comes of a body that nobody wants, and end the answer.
-
-    A client that is still writing would see its connection break instead of the answer, so that it gets
-    a while to stop. Then it is read until the server says that all is over: one that waits for us to
-    take the rest could not say so.
-    """
-    with trio.move_on_after(_LINGER_S):
-        await exchange.discard()
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(exchange.gone)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            nursery.cancel_scope.deadline = trio.current_time() + _LINGER_S
-    except* _BROKEN:  # the answer itself had been sent
-        pass
 
 
 def _tell(exchange: Exchange, status: int, size: int, taken: float) -> None:

@@ -15,15 +15,15 @@ import msgspec
 import pytest
 import structlog
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve
 
 from deltastream.accounts import AccountService, AccountSettings, Administration, KeyRing, SqliteAccountStore
 from deltastream.errors import StoreUnavailable
+from deltastream.gateway._connection import Patience
 from deltastream.gateway.app import Gateway, make_app
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.routing import CSV, JSON, Answer, Call, Cookie, NoParameters, Route, route
 from deltastream.gateway.services import Services
+from deltastream.gateway.serving import serve
 from deltastream.gateway.settings import GatewaySettings, LimitSettings
 from deltastream.seams import InlineThreads, Seams
 
@@ -76,7 +76,6 @@ class Client:
     host: str = "127.0.0.1:8000"
     peer: str = "127.0.0.1"
     scheme: str = "http"
-    version: str = "1.1"
     late_s: float = 0.0
     goes_after_s: float = float("inf")
 
@@ -111,7 +110,7 @@ class Client:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
-            "http_version": self.version,
+            "http_version": "1.1",
             "method": method,
             "scheme": self.scheme,
             "path": path.decode("latin1"),
@@ -274,20 +273,18 @@ class Failing:
     """A route that does what a test wants."""
 
     does: Callable[[], Any] = lambda: None
-    calls: int = 0
 
-    def routes(self) -> tuple[Route, Route]:
-        async def cheap(call: Call[NoParameters, None]) -> Answer:
+    def route(self) -> Route:
+        @route("GET", "/does", scope="anyone", tag="t", answers=Seen, cost=0)
+        async def does(call: Call[NoParameters, None]) -> Answer:
             """Does what the test wants."""
-            self.calls += 1
             await trio.lowlevel.checkpoint()
             result = self.does()
             if result is not None:
                 await result
             return Answer(body=seen(call))
 
-        declare = partial(route, scope="anyone", tag="t", answers=Seen)
-        return (declare("GET", "/does", cost=0)(cheap), declare("GET", "/does/dear", cost=2)(cheap))
+        return does
 
 
 ROUTES = (public, free, market, dear, admin, session, order, cancel, chain)
@@ -333,7 +330,7 @@ class Edge:
             accounts=self.accounts,
             host=nothing,
         )
-        return make_app(services, (*ROUTES, *self.failing.routes()))
+        return make_app(services, (*ROUTES, self.failing.route()))
 
     def client(self, **settings: Any) -> Client:
         return Client(self.gateway(**settings))
@@ -383,21 +380,16 @@ async def edge(tmp_path: Path, lines: list[dict[str, Any]]) -> AsyncIterator[Edg
 
 @pytest.fixture
 def serving(edge: Edge) -> Any:
-    """Serves a gateway with hypercorn on a free port; gives what opens connections to it."""
+    """Serves a gateway on a free port; gives what opens connections to it."""
 
     @asynccontextmanager
-    async def serve_it(**settings: Any) -> AsyncIterator[Callable[[], Any]]:
-        config = Config()
-        config.bind = ["127.0.0.1:0"]
-        config.errorlog = None
-        config.graceful_timeout = 1
+    async def serve_it(**changed: Any) -> AsyncIterator[Callable[[], Any]]:
         stop = trio.Event()
+        patience = Patience(linger=0.2)
         async with trio.open_nursery() as nursery:
-            urls = await nursery.start(
-                partial(serve, edge.gateway(**settings), config, shutdown_trigger=stop.wait, mode="asgi")
-            )
-            port = int(urls[0].rpartition(":")[2])
-            yield partial(trio.open_tcp_stream, "127.0.0.1", port)
+            run = partial(serve, stop=stop, patience=patience)
+            bound = await nursery.start(run, edge.gateway(**changed), GatewaySettings(port=0), edge.seams)
+            yield partial(trio.open_tcp_stream, bound.host, bound.port)
             stop.set()
 
     return serve_it

@@ -61,7 +61,6 @@ async def test_every_line_of_a_request_has_its_name(autojump_clock: Any, edge: A
 async def test_a_foreign_host_is_not_served(autojump_clock: Any, ask: Any):
     assert (await ask("GET", "/free", host="evil.example")).code == "host_not_allowed"
     assert (await ask("GET", "/free", host="")).code == "host_not_allowed"
-    assert (await ask("GET", "/free", host="", version="1.0")).code == "host_not_allowed"
     assert (await ask("GET", "/free", host="LocalHost.:8000")).status == 200
 
 
@@ -76,14 +75,6 @@ async def test_a_target_that_names_a_host_must_name_the_same(autojump_clock: Any
     assert (await ask("GET", "http://evil.example/free")).code == "host_not_allowed"
     assert (await ask("GET", "http://a@127.0.0.1:8000/free")).code == "invalid_request"
     assert (await ask("CONNECT", "127.0.0.1:8000")).code == "invalid_request"
-
-
-async def test_http_2_names_the_host_as_authority(autojump_clock: Any, edge: Any):
-    ask = edge.client()
-    named = [(":authority", "localhost")]
-    assert (await ask("GET", "/free", named, host="", version="2")).status == 200
-    foreign = [(":authority", "evil.example")]
-    assert (await ask("GET", "/free", foreign, host="", version="2")).code == "host_not_allowed"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +228,7 @@ async def test_a_client_that_goes_away_is_no_defect(autojump_clock: Any, edge: A
 
 
 @pytest.mark.parametrize("error", [OSError, trio.BrokenResourceError, trio.BusyResourceError])
-@pytest.mark.parametrize("after", range(3))
+@pytest.mark.parametrize("after", range(2))
 @pytest.mark.parametrize("body", [(), (b"x", b"y")])
 async def test_a_connection_that_breaks_while_we_answer_is_no_defect(
     autojump_clock: Any, edge: Any, error: type[Exception], after: int, body: tuple[bytes, ...]
@@ -262,23 +253,6 @@ async def test_a_connection_that_breaks_while_we_answer_is_no_defect(
     assert app.counters.statistics().active == 0
 
 
-async def test_what_costs_much_is_given_up_with_its_client(autojump_clock: Any, edge: Any):
-    stopped = []
-
-    async def long() -> None:
-        try:
-            await trio.sleep(20)
-        finally:
-            stopped.append(trio.current_time())
-
-    edge.failing.does = long
-    ask = edge.client()
-    ask.goes_after_s = 1.0
-    assert await ask.ask("GET", "/does/dear") is None
-    assert stopped == [pytest.approx(1.0)]
-    assert [line["status"] for line in edge.logged("request")] == [499]
-
-
 async def test_cancellation_passes_through(autojump_clock: Any, edge: Any):
     edge.failing.does = trio.sleep_forever
     ask = edge.client()
@@ -289,20 +263,9 @@ async def test_cancellation_passes_through(autojump_clock: Any, edge: Any):
     assert ask.app.counters.statistics().active == 0
 
 
-async def test_a_body_that_nobody_reads_is_thrown_away(autojump_clock: Any, edge: Any):
-    ask = edge.client()
-    reply = await ask("POST", "/nowhere", body=[b"x"] * 50, late_s=0.01)
-    assert (reply.code, reply.headers["connection"]) == ("not_found", "close")
-    reply = await ask("POST", "/nowhere", body=[b"x"] * 50, late_s=1)  # but not for ever
-    assert reply.code == "not_found"
-    reply = await ask("POST", "/nowhere", body=[b"x"] * 50, late_s=0.01, version="2")
-    assert "connection" not in reply.headers
-
-
 # failures
 
 
-@pytest.mark.parametrize("path", ["/does", "/does/dear"])
 @pytest.mark.parametrize(
     "error",
     [
@@ -317,13 +280,13 @@ async def test_a_body_that_nobody_reads_is_thrown_away(autojump_clock: Any, edge
     ids=lambda error: type(error).__name__,
 )
 async def test_a_defect_is_told_in_the_log_once_and_to_nobody_else(
-    autojump_clock: Any, edge: Any, ask: Any, error: BaseException, path: str
+    autojump_clock: Any, edge: Any, ask: Any, error: BaseException
 ):
     def fails() -> None:
         raise error
 
     edge.failing.does = fails
-    reply = await ask("GET", path)
+    reply = await ask("GET", "/does")
     assert (reply.status, reply.code) == (500, "internal")
     assert b"secret" not in reply.body
     assert b"hunter2" not in reply.body
@@ -335,7 +298,6 @@ async def test_a_defect_is_told_in_the_log_once_and_to_nobody_else(
     assert ask.app.counters.statistics().defects == 1
 
 
-@pytest.mark.parametrize("path", ["/does", "/does/dear"])
 @pytest.mark.parametrize(
     ("error", "code", "status"),
     [
@@ -348,13 +310,13 @@ async def test_a_defect_is_told_in_the_log_once_and_to_nobody_else(
     ],
 )
 async def test_what_is_no_defect_is_not_logged_as_one(
-    autojump_clock: Any, edge: Any, ask: Any, error: Exception, code: str, status: int, path: str
+    autojump_clock: Any, edge: Any, ask: Any, error: Exception, code: str, status: int
 ):
     def fails() -> None:
         raise error
 
     edge.failing.does = fails
-    reply = await ask("GET", path)
+    reply = await ask("GET", "/does")
     assert (reply.status, reply.code) == (status, code)
     assert ("retry-after" in reply.headers) == (status == 503)
     assert b"/srv" not in reply.body
