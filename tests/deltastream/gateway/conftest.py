@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import numpy as np
 import pytest
 import trio
@@ -30,7 +33,9 @@ from deltastream.analytics import AnalyticsSettings, enrich
 from deltastream.bus import EmbeddedBus, matches
 from deltastream.feeds.protocol import Delivered
 from deltastream.feeds.synthetic import SyntheticProvider, SyntheticSettings
+from deltastream.gateway.api import ROUTES
 from deltastream.gateway.live import Live
+from deltastream.gateway.openapi import document
 from deltastream.gateway.routing import Answer, Call, Route
 from deltastream.gateway.services import Services
 from deltastream.gateway.settings import GatewaySettings
@@ -356,3 +361,67 @@ async def empty_world(tmp_path: Path) -> AsyncIterator[World]:
 def open_world(tmp_path: Path) -> Callable[..., Any]:
     """Opens a world over the test's directory, as often as a test restarts it; ``rounds=0``: no market."""
     return partial(_opened, tmp_path, rounds=1)
+
+
+class Published:
+    """The API's documentation, against which real answers are held.
+
+    Args:
+        document: in OpenAPI 3.1.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._paths = [
+            (re.compile(re.sub(r"{\w+}", "[^/]+", path.replace(".", r"\."))), item)
+            for path, item in sorted(document["paths"].items(), key=lambda each: each[0].count("{"))
+        ]
+
+    def check(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Fail unless an answer is documented: its status, its headers, its media type and its schema.
+
+        Args:
+            path: below the prefix, without a query.
+            headers: by lower-case name.
+            body: decompressed.
+        """
+        operation = self._operation(method, path)
+        if operation is None:
+            assert status in (204, 400, 404, 405, 414, 421, 429, 431), f"{status} where there is no operation"
+            return
+        assert str(status) in operation["responses"], f"{method} {path} does not document {status}"
+        response = self._resolved(operation["responses"][str(status)])
+        for name, header in response.get("headers", {}).items():
+            assert name.lower() in headers or not self._resolved(header).get("required"), f"no {name}"
+        content = response.get("content")
+        if method == "HEAD" or content is None:
+            assert body == b""
+            return
+        media = headers["content-type"].partition(";")[0]
+        assert media in content, f"{method} {path} does not document {media} with {status}"
+        if media.endswith("json"):
+            self._validate(json.loads(body), content[media]["schema"])
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        item = next((item for pattern, item in self._paths if pattern.fullmatch(path)), {})
+        operation: dict[str, Any] | None = item.get({"HEAD": "get"}.get(method, method.lower()))
+        return operation
+
+    def _resolved(self, node: dict[str, Any]) -> Any:
+        place: Any = node
+        while "$ref" in place:
+            steps, place = place["$ref"].removeprefix("#/").split("/"), self._document
+            for step in steps:
+                place = place[step]
+        return place
+
+    def _validate(self, value: Any, schema: dict[str, Any]) -> None:
+        whole = {**schema, "components": {"schemas": self._document["components"]["schemas"]}}
+        errors = jsonschema_rs.Draft202012Validator(whole, validate_formats=True).iter_errors(value)
+        assert [f"{error.message} at {error.instance_path}" for error in errors] == []
+
+
+@pytest.fixture(scope="session")
+def published() -> Published:
+    """The documentation of the whole API, to hold real answers against."""
+    return Published(document(ROUTES, title="DeltaStream", version="1", base=""))
