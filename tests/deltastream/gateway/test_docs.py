@@ -18,8 +18,8 @@ PAGES = files("deltastream.gateway").joinpath("pages", "docs")
 
 
 @pytest.fixture
-async def client(world, autojump_clock):
-    transport = httpx.ASGITransport(make_app(world.services, ROUTES))
+async def client(empty_world, autojump_clock):
+    transport = httpx.ASGITransport(make_app(empty_world.services, ROUTES))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as opened:
         yield opened
 
