@@ -139,7 +139,7 @@ class Window:
 
     Attributes:
         strikes: so many on each side of the ATM strike, or of spot where there is none.
-        delta: strikes whose call or put has a magnitude of delta between these two, included.
+        delta: strikes whose out-of-the-money option has a magnitude of delta between these two, included.
     """
 
     strikes: int | None = None
@@ -154,8 +154,8 @@ def picked(chain: EnrichedChain, window: Window) -> Picked:
     """The wanted strikes; none where the window cannot be placed."""
     if window.delta is not None:
         low, high = window.delta
-        deltas = np.abs(np.stack((chain["call_delta"], chain["put_delta"])))
-        return np.flatnonzero(((deltas >= low) & (deltas <= high)).any(axis=0))
+        deltas = np.fmin(np.abs(chain["call_delta"]), np.abs(chain["put_delta"]))
+        return np.flatnonzero((deltas >= low) & (deltas <= high))
     if window.strikes is None:
         return slice(None)
     at = _atm_index(chain)

@@ -66,8 +66,8 @@ class ChainParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         limit: the most chains of a range in one answer.
         cursor: of the answer before, to go on with its range.
         window: so many strikes on each side of the ATM strike.
-        delta_min: only strikes whose call or put has at least this magnitude of delta.
-        delta_max: only strikes whose call or put has at most this magnitude of delta.
+        delta_min: only strikes whose out-of-the-money option has at least this magnitude of delta.
+        delta_max: only strikes whose out-of-the-money option has at most this magnitude of delta.
         layout: quotes as rows, or as columns.
     """
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
+import trio
 
+from deltastream.bus import Bus
 from deltastream.errors import BusClosed
 from deltastream.gateway.instants import Instant
 from deltastream.gateway.lookup import history, moment, nothing_yet, product_named, range_of, stored
@@ -26,6 +28,7 @@ _PRICES: Final = ("open", "high", "low", "close", "volume")
 _BAR_FIELDS: Final = tuple(f"bar.{name}" for name in _PRICES)
 _TICK_FIELDS: Final = ("price",)
 _MOST_NEWEST: Final = 500
+_PATIENCE_S: Final = 2.0
 
 Cursor = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
@@ -149,7 +152,7 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
     parameters=TickParameters,
     answers=Ticks,
     media=(JSON, CSV, ARROW),
-    problems=("not_found", "not_acceptable", "not_ready", "store_unavailable"),
+    problems=("not_found", "not_acceptable", "store_unavailable"),
 )
 async def underlying(call: Call[TickParameters, None]) -> Answer:
     """Prices of an underlying: the newest, the one at an instant, or a range.
@@ -187,13 +190,10 @@ async def _newest_ticks(call: Call[TickParameters, None], product: str) -> Answe
         raise Problem("not_found", f"There is no tick of {product} yet.")
     ticks = [held.message]
     count = min(call.parameters.limit or 1, _MOST_NEWEST)
+    missing: tuple[str, ...] = ()
     if count > 1:
-        try:
-            records = await services.bus.last(held.topic, limit=count)
-        except BusClosed:
-            raise Problem("not_ready", "The bus is closed.", retry_after_s=2.0) from None
-        found = [one.message for one in records if isinstance(one.message, UnderlyingTick)]
-        ticks = sorted(found, key=lambda tick: tick.ts_event) or ticks
+        found = await _last(services.bus, held.topic, count)
+        ticks, missing = (found, ()) if found else (ticks, ("bus_away",))
     newest = ticks[-1].ts_event
     flags = services.live.stale(product, services.seams.clock.now_ns(), newest)
     meta = meta_of(
@@ -201,10 +201,22 @@ async def _newest_ticks(call: Call[TickParameters, None], product: str) -> Answe
         zone_of(product),
         as_of={"price": newest},
         fields=_TICK_FIELDS,
-        flags=flags,
-        position=place_of(held) if count == 1 else None,
+        flags=(*flags, *missing),
+        position=place_of(held) if len(ticks) == 1 else None,
     )
     return await _ticks(call, product, ticks, meta, None)
+
+
+async def _last(bus: Bus, topic: str, count: int) -> list[UnderlyingTick]:
+    """The newest ticks of a topic by their time; none where the bus does not answer soon."""
+    with trio.move_on_after(_PATIENCE_S):
+        try:
+            records = await bus.last(topic, limit=count)
+        except BusClosed:
+            return []
+        found = [one.message for one in records if isinstance(one.message, UnderlyingTick)]
+        return sorted(found, key=lambda tick: tick.ts_event)
+    return []
 
 
 async def _ticks(
