@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deltastream.gateway.routes import auth, data, docs, pages, price, system, user
+from deltastream.gateway.routes import analytics, auth, data, docs, pages, price, system, user
 from deltastream.gateway.routing import Route
 
 __all__ = ["ROUTES"]
@@ -13,6 +13,7 @@ _DOCUMENTED: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
     *user.ROUTES,
     *data.ROUTES,
+    *analytics.ROUTES,
     *price.ROUTES,
     *system.ROUTES,
     *pages.ROUTES,
