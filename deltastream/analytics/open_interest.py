@@ -42,6 +42,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     """A strike with much open interest, or much new one.
 
     Attributes:
+        strike: in price points.
         open_interest: of the side at this strike, in the chain's `oi_unit`.
         oi_change: since the previous session.
         strength: share of the side's total that stands here, 0 to 1.
@@ -58,6 +59,7 @@ class Mover(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         root, expiry: of its series.
+        strike: in price points.
         option_type: "C" or "P".
         open_interest, oi_change: in the chain's `oi_unit`.
         oi_change_pct: per cent of the previous open interest; None where that was 0.

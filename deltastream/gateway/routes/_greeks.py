@@ -70,6 +70,7 @@ class GammaOfStrike(msgspec.Struct, frozen=True, kw_only=True):
     """Gamma exposure at one strike, of all the expiries in the answer together.
 
     Attributes:
+        strike: in price points.
         call_gex, put_gex: of a side, every contract with sign +1.
     """
 
@@ -82,10 +83,12 @@ class GreeksAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Greeks over open interest.
 
     Attributes:
+        product: underlying symbol.
         convention: under which `gex`, `dex`, `vex` and `chex` are net.
         all: every expiry together, as far as each enters: see `coverage`.
         expiries: each of them, nearest first.
         profile: where it is asked for.
+        meta: what the answer says of itself.
     """
 
     product: str

@@ -40,12 +40,16 @@ class MaxPainOfExpiry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         root, expiry: of the series.
         timestamp: of the chain.
+        spot_price: of the underlying at that time.
         max_pain_strike: the point of the interval nearest spot.
         max_pain_interval: lowest and highest settlement at which they pay the same least amount.
         max_pain_value: that amount, in price points times `oi_unit`.
-        distance_from_spot: `max_pain_strike` less spot; `distance_pct` in per cent of spot.
+        distance_from_spot: `max_pain_strike` less spot.
+        distance_pct: likewise, in per cent of spot.
+        total_call_oi, total_put_oi: open interest of a side, in `oi_unit`.
         oi_coverage: share of the listed contracts whose open interest is stated: of a part of a chain, max
             pain may lie anywhere.
+        oi_unit: "contracts", "units" or "coin".
         reasons: why fields are null, by name.
     """
 
@@ -66,7 +70,14 @@ class MaxPainOfExpiry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MaxPainPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Max pain at one instant."""
+    """Max pain at one instant.
+
+    Attributes:
+        timestamp: of the chain.
+        spot_price: of the underlying at that time.
+        max_pain_strike: the point of the interval nearest spot.
+        max_pain_interval: lowest and highest settlement at which writers pay the same least amount.
+    """
 
     timestamp: str
     spot_price: float | None
@@ -95,9 +106,11 @@ class MaxPain(msgspec.Struct, frozen=True, kw_only=True):
     """Max pain. It tells where writers would pay least, not where prices go.
 
     Attributes:
+        product: underlying symbol.
         expiries: nearest first.
         weighted_mean: of their strikes, by open interest x multiplier x spot; null where there is none.
         history: where `hours` are asked for.
+        meta: what the answer says of itself.
     """
 
     product: str

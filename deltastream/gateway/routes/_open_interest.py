@@ -71,6 +71,9 @@ class InterestOfExpiry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         root, expiry: of the series.
         timestamp: of the chain.
+        spot_price: of the underlying at that time.
+        total_call_oi, total_put_oi: open interest of a side, in `oi_unit`.
+        pcr_oi: that of the puts over that of the calls.
         call_oi_change, put_oi_change: sums of what has changed since the previous session.
         call_buildup_otm, put_buildup_otm: open interest of the calls above spot, of the puts below it.
         call_concentration, put_concentration: Herfindahl-Hirschman index over strikes, 0 to 1.
@@ -113,8 +116,10 @@ class InterestOfStrike(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         root, expiry: of the series.
+        strike: in price points.
         call_open_interest, put_open_interest: of the contract.
-        call_oi_change, put_oi_change: since the previous session; `call_oi_change_pct` in per cent of it.
+        call_oi_change, put_oi_change: since the previous session.
+        call_oi_change_pct, put_oi_change_pct: likewise, in per cent of what there was.
         call_price_change, put_price_change: of the contract itself, last less previous close.
         call_buildup, put_buildup: class of the move.
         call_oi_since, put_oi_since: since the instant asked for.
@@ -156,10 +161,12 @@ class OpenInterest(msgspec.Struct, frozen=True, kw_only=True):
     """Open interest.
 
     Attributes:
+        product: underlying symbol.
         expiries: nearest first.
         strikes: of the expiry asked for, or of the nearest; ascending.
         movers: contracts of all these expiries by the magnitude of their change, the largest first.
         since: where it is asked for.
+        meta: what the answer says of itself.
     """
 
     product: str

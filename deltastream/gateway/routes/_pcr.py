@@ -107,11 +107,13 @@ class Pcr(msgspec.Struct, frozen=True, kw_only=True):
     """Put-call ratios.
 
     Attributes:
+        product: underlying symbol.
         data_points: of `pcr_trend`.
         pcr_trend: oldest first: of the expiry where one is named, else of all expiries together.
         cursor: continues the trend; null at its end.
         all: every expiry together, now.
         expiries: each of them, now.
+        meta: what the answer says of itself.
     """
 
     product: str

@@ -24,6 +24,7 @@ class SurfaceOfExpiry(msgspec.Struct, frozen=True, kw_only=True):
     """One expiry of a surface: out-of-the-money mid volatilities by strike.
 
     Attributes:
+        root, expiry: of the series.
         timestamp: of its chain.
         strikes: ascending.
         ivs: fraction per year, of puts below the forward and of calls from it on; null where there is no
@@ -66,8 +67,10 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """A volatility surface.
 
     Attributes:
+        product: underlying symbol.
         expiries: nearest first; series without time to expiry or without a forward are not part of it.
         timestamp: of the newest chain in it.
+        meta: what the answer says of itself.
     """
 
     product: str
