@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -22,9 +21,6 @@ MOST: Final = 10_000
 
 PIECE: Final = 1_000
 """Options above which other requests get their turn between the columns of an answer."""
-
-THREADED: Final = 2_000
-"""Options from which the core computes in a thread: it lets others run meanwhile."""
 
 Column = Annotated[list[float | None], msgspec.Meta(min_length=1, max_length=MOST)]
 Sides = Annotated[list[Literal["C", "P"]], msgspec.Meta(min_length=1, max_length=MOST)]
@@ -154,6 +150,7 @@ class PriceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     scope="read:market",
     tag="pricing",
     body=PriceRequest,
+    body_bytes=1 << 20,
     answers=PriceAnswer,
     cost=10,
 )
@@ -165,12 +162,8 @@ async def price(call: Call[NoParameters, PriceRequest]) -> Answer:
     """
     asked = call.body
     count, single = _size(asked)
-    work = partial(_solved if asked.price is not None else _priced, asked)
     columns = await _columns(asked, count)
-    if count >= THREADED:
-        found = await call.services.seams.threads.run(work, columns)
-    else:
-        found = work(columns)
+    found = (_priced if asked.price is None else _solved)(asked, columns)  # a millisecond or two for the most
     body: dict[str, Any] = {"model": asked.model, "count": count}
     for name, values in found.items():
         body[name] = msgspec.Raw(msgspec.json.encode(values.tolist()[0] if single else values.tolist()))
@@ -209,7 +202,7 @@ def _size(asked: PriceRequest) -> tuple[int, bool]:
         if length != longest
     ]
     if problems:
-        raise Problem("invalid_request", errors=problems)
+        raise Problem("invalid_request", problems[0].message, errors=problems)
     return longest, not lengths
 
 
