@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import trio
 
 from deltastream.analytics.exposure import (
     EXPOSURES,
@@ -119,6 +120,7 @@ async def greeks(call: Call[GreeksParameters, None]) -> Answer:
     now = await chosen(call.services, asked)
     parts = await each(now.chains, lambda chain: aggregates(chain, asked.convention))
     gamma = gamma_by_strike(now.chains)
+    await trio.lowlevel.checkpoint()
     body = GreeksAnswer(
         product=now.product,
         convention=asked.convention,
