@@ -30,7 +30,7 @@ import trio
 from _machine import machine, percentiles, table
 
 from deltastream.bus import EmbeddedBus, Entry, Gap, Record
-from deltastream.host.config import Flag, Settings, load
+from deltastream.host.config import PIPELINE, Flag, Settings, load
 from deltastream.host.tree import Host, caught_up
 from deltastream.messages import EnrichedChain, OptionChain, Position
 from deltastream.seams import Seams
@@ -199,6 +199,7 @@ async def run_once(rate: float, seconds: float, strikes: int) -> Result:
 def make_host(directory: str, rate: float, strikes: int) -> MeasuredHost:
     values = {
         "data_dir": directory,
+        "actors": PIPELINE,
         "log.level": "error",
         "synthetic.load_chains_per_s": rate,
         "synthetic.strikes": strikes,

@@ -1,5 +1,7 @@
 """From the command to the first enriched chain in the store, and the memory of a host on defaults.
 
+The gateway is part of it, on a port of its own choice.
+
 python benches/startup.py                 ten starts; memory after one minute
 python benches/startup.py --minutes 10    memory after ten
 """
@@ -7,6 +9,7 @@ python benches/startup.py --minutes 10    memory after ten
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sqlite3
 import subprocess
@@ -24,7 +27,9 @@ from _machine import machine, percentiles, table
 def running(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`deltastream run` on defaults in a directory of its own."""
     command = [sys.executable, "-m", "deltastream", "run", "--data-dir", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    environment = {**os.environ, "DELTASTREAM_GATEWAY__PORT": "0"}
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment) as process:
         try:
             yield process
         finally:

@@ -36,6 +36,15 @@ class Administration:
         self._store = store
         self._seams = seams
 
+    async def begin(self) -> None:
+        """Make the first administrator where there is no user at all."""
+        await self._administrators()
+
+    async def has_administrator(self) -> bool:
+        """Whether an enabled administrator has a password."""
+        users = await self._store.users()
+        return any(one.role == "admin" and not one.disabled and one.password_hash for one in users)
+
     async def first_contact(self) -> NewLink | None:
         """A link for the first administrator, until there is one who can log in without.
 

@@ -51,6 +51,7 @@ class _Files:
     store: Repository
     data_dir: DataDirectory
     tree: TreeView | None = None
+    gateway_url: str | None = None
 
     def loop_lag(self) -> LagStatistics | None:
         return None

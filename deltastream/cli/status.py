@@ -122,6 +122,8 @@ def _headline(plain: dict[str, Any]) -> Text:
     else:
         text.append("no host is running; this is what its files hold", "yellow")
     text.append("\n").append_text(clean(plain["data_dir"]))
+    if plain.get("gateway"):
+        text.append("\n").append_text(clean(plain["gateway"]))
     return text
 
 

@@ -150,8 +150,22 @@ def load(
         raise ConfigurationError(problems + error.problems) from None
     if problems := [*problems, *_contradictions(settings)]:
         raise ConfigurationError(problems)
-    path = os.path.abspath(os.path.expanduser(settings.data_dir))
-    return Configuration(msgspec.structs.replace(settings, data_dir=path), origins)
+    return Configuration(_with_whole_paths(settings), origins)
+
+
+def _with_whole_paths(settings: Settings) -> Settings:
+    """Paths as they are from wherever somebody works."""
+    files = {
+        name: _whole(path)
+        for name in ("certificate", "certificate_key", "signing_key_file")
+        if (path := getattr(settings.gateway, name)) is not None
+    }
+    gateway = msgspec.structs.replace(settings.gateway, **files)
+    return msgspec.structs.replace(settings, data_dir=_whole(settings.data_dir), gateway=gateway)
+
+
+def _whole(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:

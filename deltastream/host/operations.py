@@ -75,6 +75,11 @@ class HostView(Protocol):
     def data_dir(self) -> DataDirectory: ...
     @property
     def tree(self) -> TreeView | None: ...
+    @property
+    def gateway_url(self) -> str | None:
+        """By what a browser reaches its gateway; None where none listens."""
+        ...
+
     def loop_lag(self) -> LagStatistics | None:
         """How late the event loop was lately."""
         ...
@@ -151,6 +156,7 @@ async def status(host: HostView, request: Nothing) -> dict[str, Any]:
         "time_ns": host.seams.clock.now_ns(),
         "data_dir": str(host.data_dir.path),
         "feed": host.settings.feed,
+        "gateway": host.gateway_url,
         "tree": plain_tree(host.tree.statistics(), trio.current_time()) if host.tree is not None else None,
         "loop_lag": msgspec.to_builtins(host.loop_lag()),
         "bus": bus,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ from deltastream.errors import DeltaStreamError
 from deltastream.feeds.protocol import Provider
 from deltastream.feeds.replay import ReplayProvider
 from deltastream.feeds.replayed import Replayed
-from deltastream.host.config import Settings
+from deltastream.host.config import PIPELINE, Settings
 from deltastream.host.control import serve_control
 from deltastream.host.data_dir import DataDirectory, open_data_directory
 from deltastream.messages import Position
@@ -41,6 +41,9 @@ from supervisors import (
     Tree,
     open_tree,
 )
+
+if TYPE_CHECKING:
+    from deltastream.host.edge import Edge
 
 __all__ = ["Host", "caught_up"]
 
@@ -65,6 +68,7 @@ class Host:
         seams: doors to clock, randomness, ids and threads.
         data_dir: where its files lie.
         bus, store, feed: the parts.
+        edge: who may come in from outside, and how; None where nobody may.
         tree: the running tree; None before and after.
         began: where the topics ended when the feed first began; None before.
         replayed: what a replay has given, once it has ended.
@@ -81,6 +85,7 @@ class Host:
         self.store = self.make_store()
         self._provider = self.make_provider()
         self.feed = Feed(self.bus, self._provider, seams)
+        self.edge = self._make_edge()
         self._lag = LoopLag()
 
     def make_bus(self) -> EmbeddedBus:
@@ -98,6 +103,18 @@ class Host:
         from deltastream.feeds.synthetic import SyntheticProvider
 
         return SyntheticProvider(self.settings.synthetic, self.seams)
+
+    def _make_edge(self) -> Edge | None:
+        if "auth" not in self.settings.actors:
+            return None
+        from deltastream.host.edge import Edge
+
+        return Edge(self)
+
+    @property
+    def gateway_url(self) -> str | None:
+        """By what a browser reaches its gateway; None where none listens."""
+        return self.edge.url if self.edge is not None else None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until asked to stop, or until a replay at full speed has taken effect.
@@ -137,35 +154,40 @@ class Host:
         return self._lag.statistics()
 
     def _tree(self) -> SupervisorSpec:
-        """Readers of the bus start before its writers, so that the stop drains along the flow."""
-        settings, bus, store, seams = self.settings, self.bus, self.store, self.seams
-        pipeline = SupervisorSpec(
-            name="pipeline",
-            children=(
-                ChildSpec(name="storage", start=Storage(bus, store).run),
-                ChildSpec(name="analytics", start=Analytics(bus, store, seams).run),
-                ChildSpec(name="enricher", start=Enricher(bus, store, settings.analytics, seams).run),
-                ChildSpec(name="feed", start=self._feed, restart=Restart.TRANSIENT),
-            ),
-            intensity=Intensity(max_restarts=10, period=60.0),
-        )
-        children: tuple[ChildSpec | SupervisorSpec, ...] = (
+        """What reads the bus starts before what writes to it, so that the stop drains along the flow."""
+        actors = self.settings.actors
+        children: list[ChildSpec | SupervisorSpec] = [
             ChildSpec(name="loop-lag", start=self._lag.run),
-            ChildSpec(name="bus", start=partial(_bus, bus), start_timeout=SALVAGE_S),
-            ChildSpec(name="store", start=partial(_store, store), start_timeout=SALVAGE_S),
-            pipeline,
-            ChildSpec(name="control", start=partial(_control, self)),
-        )
-        if isinstance(self._provider, ReplayProvider):
-            children += (
-                ChildSpec(name="end", start=partial(self._end, self._provider), restart=Restart.TRANSIENT),
-            )
+            ChildSpec(name="bus", start=partial(_bus, self.bus), start_timeout=SALVAGE_S),
+            ChildSpec(name="store", start=partial(_store, self.store), start_timeout=SALVAGE_S),
+            self._pipeline(),
+        ]
+        if self.edge is not None:
+            children.append(self.edge.spec())
+        children.append(ChildSpec(name="control", start=partial(_control, self)))
+        if isinstance(self._provider, ReplayProvider) and "feed" in actors:
+            end = partial(self._end, self._provider)
+            children.append(ChildSpec(name="end", start=end, restart=Restart.TRANSIENT))
         return SupervisorSpec(
             name="host",
-            children=children,
+            children=tuple(children),
             strategy=Strategy.REST_FOR_ONE,
             intensity=Intensity(max_restarts=5, period=60.0),
             shutdown=STOP_BUDGET_S,
+        )
+
+    def _pipeline(self) -> SupervisorSpec:
+        settings, bus, store, seams = self.settings, self.bus, self.store, self.seams
+        all_of_it = (
+            ChildSpec(name="storage", start=Storage(bus, store).run),
+            ChildSpec(name="analytics", start=Analytics(bus, store, seams).run),
+            ChildSpec(name="enricher", start=Enricher(bus, store, settings.analytics, seams).run),
+            ChildSpec(name="feed", start=self._feed, restart=Restart.TRANSIENT),
+        )
+        return SupervisorSpec(
+            name="pipeline",
+            children=tuple(child for child in all_of_it if child.name in settings.actors),
+            intensity=Intensity(max_restarts=10, period=60.0),
         )
 
     async def _feed(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
@@ -187,7 +209,7 @@ class Host:
         tell("replay_finished", **msgspec.structs.asdict(self.replayed))
         if self.settings.replay.speed != "max":
             return
-        while not (self.feed.exhausted.is_set() and await caught_up(self.bus)):
+        while not (self.feed.exhausted.is_set() and await caught_up(self.bus, self.settings.actors)):
             await self.feed.exhausted.wait()
             await trio.sleep(CATCH_UP_S)
         given = "nothing was replayed" if self.replayed.nothing else "the replay has taken effect"
@@ -236,8 +258,8 @@ def _market_messages(now: BusStatistics, began: Mapping[str, Position]) -> int:
     return sum(last - (before.seq if before else 0) for last, before in ends)
 
 
-async def caught_up(bus: Bus) -> bool:
-    """Whether every actor of the pipeline has nothing left to do with any topic it reads.
+async def caught_up(bus: Bus, actors: Iterable[str] = PIPELINE) -> bool:
+    """Whether every one of these actors of the pipeline has nothing left to do with any topic it reads.
 
     Neither waiting, nor in flight, nor to be retried; an actor that has not joined yet has it all to do.
 
@@ -245,10 +267,11 @@ async def caught_up(bus: Bus) -> bool:
     """
     statistics = await bus.statistics()
     standing = {(group.group, group.topic): group for group in statistics.groups}
+    readers = [actor for actor in (Storage, Analytics, Enricher) if actor.GROUP in actors]
     owed = {
         (actor.GROUP, topic.topic)
         for topic in statistics.topics
-        for actor in (Storage, Analytics, Enricher)
+        for actor in readers
         if any(matches(pattern, topic.topic) for pattern in actor.PATTERNS)
     }
     idle = all(group.lag == group.in_flight == group.retrying == 0 for group in standing.values())

@@ -14,7 +14,7 @@ from deltastream.actors import Feed
 from deltastream.bus import BusSettings, Entry, Record
 from deltastream.feeds.protocol import Provider
 from deltastream.feeds.synthetic import SyntheticSettings
-from deltastream.host.config import Settings
+from deltastream.host.config import PIPELINE, Settings
 from deltastream.host.tree import Host
 from deltastream.messages import Position
 from deltastream.seams import Seams
@@ -41,6 +41,7 @@ def settings_of(scenario: Scenario, data_dir: Path) -> Settings:
         data_dir=str(data_dir),
         bus=bus,
         store=StoreSettings(durability=scenario.durability),
+        actors=PIPELINE,
         synthetic=SyntheticSettings(
             seed=scenario.seed,
             products=scenario.products,

@@ -1,4 +1,8 @@
-"""Imports point downward only: cli → sim → host → actors → the parts → messages → errors and seams."""
+"""Imports point downward only: cli → sim → host → actors → gateway → the parts → messages → errors and seams.
+
+What a gateway shows of a host, its settings and what can be asked of it, lies between the gateway and
+the parts: the tree, which runs the gateway, is above it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ LAYERS = (
     {"errors", "seams", "_core"},
     {"messages"},
     {"accounts", "analytics", "bus", "feeds", "market", "pricing", "storage"},
+    {"gateway.settings", "gateway.exposure"},
+    {"host.config", "host.layers", "host.data_dir", "host.operations"},
+    {"gateway"},
     {"actors"},
     {"host"},
     {"sim"},
@@ -24,7 +31,10 @@ LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in 
 def part_of(name: str) -> str | None:
     """The part of `deltastream` that a dotted name belongs to; ``python -m`` is the command line."""
     parts = name.replace(".__main__", ".cli").split(".")
-    return parts[1] if parts[0] == "deltastream" and len(parts) > 1 else None
+    if parts[0] != "deltastream" or len(parts) == 1:
+        return None
+    finer = ".".join(parts[1:3])
+    return finer if finer in LEVEL else parts[1]
 
 
 def dependencies(modules) -> dict[str, set[str]]:

@@ -105,6 +105,7 @@ class World:
     administration: Administration
     lag: LoopLag = field(default_factory=LoopLag)
     tree: Tree | None = None
+    gateway_url: str | None = None
     sent: list[Message] = field(default_factory=list)
     stopped_for: list[str] = field(default_factory=list)
     market: Any = None

@@ -29,6 +29,7 @@ class Parts:
     store: Repository
     data_dir: DataDirectory
     tree: Tree | None = None
+    gateway_url: str | None = None
     lag: LoopLag = field(default_factory=LoopLag)
     stopped_for: list[str] = field(default_factory=list)
 

@@ -18,7 +18,7 @@ import trio
 
 from deltastream.bus import EmbeddedBus, Entry
 from deltastream.feeds.protocol import Delivered, Provider, Refusal
-from deltastream.host.config import Flag, load
+from deltastream.host.config import PIPELINE, Flag, load
 from deltastream.host.tree import Host, caught_up
 from deltastream.messages import Position
 from deltastream.seams import Seams
@@ -67,6 +67,7 @@ class KilledHost(Host):
 async def main(data_dir: str, seed: int, mode: str) -> None:
     values = {
         "data_dir": data_dir,
+        "actors": PIPELINE,
         "log.level": "error",
         "synthetic.seed": seed,
         "synthetic.strikes": 15,

@@ -11,7 +11,7 @@ import trio
 from structlog.testing import capture_logs
 
 from deltastream.errors import ConfigurationError, DeltaStreamError, StoreUnavailable
-from deltastream.host.config import Flag, load
+from deltastream.host.config import PIPELINE, Flag, load
 from deltastream.host.tree import Host
 from deltastream.storage import SqliteRepository
 from supervisors import StartFailed
@@ -45,6 +45,7 @@ def make_host(tmp_path, virtual_seams):
     def make(*paths: Path, name: str = "data", host_type: type[Host] = Host) -> Host:
         values = {
             "data_dir": str(tmp_path / name),
+            "actors": PIPELINE,
             "feed": "replay",
             "replay.paths": [str(path) for path in paths],
             "replay.speed": "max",

@@ -22,7 +22,9 @@ COMMAND = (sys.executable, "-m", "deltastream")
 
 
 def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("DELTASTREAM_")}
+    """A host without a gateway: several run at once here."""
+    others = {k: v for k, v in os.environ.items() if not k.startswith("DELTASTREAM_")}
+    return others | {"DELTASTREAM_ACTORS": "feed,enricher,storage,analytics"}
 
 
 def call(*arguments: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from deltastream.host.config import Flag, load
+from deltastream.host.config import PIPELINE, Flag, load
 from deltastream.host.tree import Host, caught_up
 from deltastream.messages import encode
 from supervisors import ChildState, SupervisorStatistics
@@ -22,7 +22,8 @@ def make_host(tmp_path, virtual_seams):
     """Makes a host of two synthetic markets with a data directory of its own name."""
 
     def make(name: str = "data", **values) -> Host:
-        values = {"data_dir": str(tmp_path / name), "synthetic.products": ["NIFTY", "SPY"], **values}
+        values = {"synthetic.products": ["NIFTY", "SPY"], "actors": PIPELINE, **values}
+        values["data_dir"] = str(tmp_path / name)
         flags = tuple(Flag("--test", path, value, lax=False) for path, value in values.items())
         return Host(load(flags=flags, environ={}).settings, virtual_seams(START))
 

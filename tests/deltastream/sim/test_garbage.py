@@ -10,7 +10,7 @@ import trio
 
 from deltastream.feeds.protocol import Delivered, Refusal
 from deltastream.feeds.synthetic import SyntheticProvider, SyntheticSettings
-from deltastream.host.config import Flag, load
+from deltastream.host.config import PIPELINE, Flag, load
 from deltastream.host.tree import Host, caught_up
 from deltastream.messages import OptionChain, UnderlyingTick, encode
 from deltastream.sim.faults.garbage import GARBAGE, Garbled, make_garbage
@@ -56,7 +56,7 @@ def make_host(tmp_path, virtual_seams):
             def make_provider(self):
                 return Given(*items)
 
-        values = {"data_dir": str(tmp_path), "bus.retry.max_attempts": 2}
+        values = {"data_dir": str(tmp_path), "actors": PIPELINE, "bus.retry.max_attempts": 2}
         flags = tuple(Flag("--test", path, value, lax=False) for path, value in values.items())
         return GivenHost(load(flags=flags, environ={}).settings, virtual_seams(START))
 
