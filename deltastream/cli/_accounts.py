@@ -7,23 +7,26 @@ way and not two, it works while a host hangs, and no secret passes through anoth
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from deltastream.accounts import Administration, KeyRing, NewLink, SqliteAccountStore
+import trio
+
+from deltastream.accounts import Administration, KeyRing, SqliteAccountStore
 from deltastream.cli._backend import run
-from deltastream.errors import DataDirectoryError
+from deltastream.errors import DataDirectoryError, DeltaStreamError
+from deltastream.gateway.exposure import base_url
 from deltastream.host.config import Settings
+from deltastream.host.control_client import connect
 from deltastream.host.data_dir import DataDirectory, open_data_directory
 from deltastream.seams import Seams
 
-__all__ = ["administer", "link_text", "rotate_signing_key"]
+__all__ = ["administer", "gateway_url", "make_signing_key", "rotate_signing_key"]
 
 T = TypeVar("T")
-
-_LOGIN = "http://127.0.0.1:8000/login"
 
 
 def administer(
@@ -72,10 +75,43 @@ async def _opened(settings: Settings, make: bool) -> AsyncIterator[tuple[Adminis
                 raise DataDirectoryError(f"Nothing has been stored in {directory.path}.")
             stack.enter_context(open_data_directory(directory.path))
         async with SqliteAccountStore(directory.accounts, seams) as store:
-            ring = KeyRing(directory.signing_keys, token_s=settings.accounts.access_s, seams=seams)
+            explicit = settings.gateway.signing_key_file
+            path = directory.signing_keys if explicit is None else Path(explicit)
+            ring = KeyRing(path, token_s=settings.accounts.access_s, seams=seams, make=explicit is None)
             yield Administration(store, seams), ring
 
 
-def link_text(link: NewLink) -> str:
-    """What is opened in a browser. The token is in the fragment, which a browser sends nowhere."""
-    return f"{_LOGIN}#token={link.token}"
+def make_signing_key(path: Path) -> None:
+    """Make a file of signing keys that a gateway can be told to use.
+
+    Raises:
+        DataDirectoryError: there is something already, or it cannot be made.
+    """
+    if os.path.lexists(path):
+        raise DataDirectoryError(f"{path} is there already.")
+    run(KeyRing(path, token_s=0, seams=Seams.system()).open)
+
+
+def gateway_url(settings: Settings) -> str:
+    """By what a browser reaches the gateway: that of the running host, or where the next one listens.
+
+    Raises:
+        DataDirectoryError: nobody knows before a host has started.
+    """
+    if (url := _running(settings)) is not None:
+        return url
+    if settings.gateway.port == 0:
+        raise DataDirectoryError("The gateway gets its port when the host starts: start it first.")
+    return base_url(settings.gateway, settings.gateway.port)
+
+
+def _running(settings: Settings) -> str | None:
+    async def asked() -> str | None:
+        try:
+            async with await connect(DataDirectory(Path(settings.data_dir)).control_socket) as client:
+                url: str | None = (await client.call("status")).get("gateway")
+                return url
+        except (DeltaStreamError, trio.BrokenResourceError):  # a link is of use to a host that hangs, too
+            return None
+
+    return run(asked)

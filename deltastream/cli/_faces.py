@@ -17,7 +17,8 @@ from rich.text import Text
 from deltastream.bus.protocol import Bus, Record, matches
 from deltastream.cli._foreground import Face
 from deltastream.cli._output import clean
-from deltastream.cli._view import PATTERNS, Board, Machinery, render, table
+from deltastream.cli._view import PATTERNS, Board, Machinery, joined, render, table
+from deltastream.cli._welcome import Welcome
 from deltastream.errors import BusClosed
 from deltastream.host import logs
 from deltastream.host.config import Settings
@@ -91,8 +92,10 @@ class _Lines:
         self._output = output
 
     async def show(self, host: Host) -> None:
-        board = Board()
+        board, welcome = Board(), Welcome(host)
         try:
+            await welcome.prepare()
+            welcome.tell()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_keep, board, host)
                 while True:
@@ -153,25 +156,31 @@ class _Terminal:
 
     async def show(self, host: Host) -> None:
         self._host = host
-        look = _Look(host)
+        look, welcome = _Look(host), Welcome(host)
         try:
+            await welcome.prepare()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_keep, self._board, host)
                 self._live.start()
                 while True:
                     await look.refresh()
+                    await welcome.refresh()
                     if self._output.statistics().waiting <= _FRAMES_WAITING:  # else the terminal is on hold
-                        self._live.update(self._frame(look.machinery()), refresh=True)
+                        self._live.update(self._frame(look.machinery(), welcome), refresh=True)
                     await trio.sleep(_FRAME_S)
         except Exception:
             log.exception("view_failed")
         finally:
             self._leave_screen()
 
-    def _frame(self, machinery: Machinery) -> Text:
+    def _frame(self, machinery: Machinery, welcome: Welcome) -> Text:
         width, height = self._console.size
+        greeting = welcome.lines(width)
+        greeting = greeting if len(greeting) < height - 1 else []
+        height -= len(greeting)
         news = [Text.from_ansi(line.splitlines()[0]) for line in list(self._news)[-height:]]
-        return render(self._board, machinery, self._clock.now_ns(), width, height, news)
+        view = render(self._board, machinery, self._clock.now_ns(), width, height, news)
+        return joined([*greeting, view])
 
     def _leave_screen(self) -> None:
         if not self._live.is_started:

@@ -13,7 +13,7 @@ from deltastream.cli._output import age, clean, instant, number, size, state_sty
 from deltastream.messages import EnrichedChain, MarketStatus, Message, UnderlyingTick
 from supervisors import ChildState, ChildStatistics, LagStatistics, SupervisorStatistics
 
-__all__ = ["PATTERNS", "Board", "Machinery", "render", "table"]
+__all__ = ["PATTERNS", "Board", "Machinery", "joined", "render", "table"]
 
 PATTERNS: Final = ("market.tick.*", "market.status.*", "enriched.chain.*")
 _LEFT: Final = frozenset(("product", "expiry", "market", "since (UTC)", "reason"))
@@ -176,15 +176,16 @@ def render(
     told = [Text(), *list(news)[-(room - 1) :]] if news and room > 1 else []
     for line in told:
         line.truncate(width, overflow="ellipsis")
-    return _joined([*body, *details, *told, footer][-height:] if height > 1 else [footer])
+    return joined([*body, *details, *told, footer][-height:] if height > 1 else [footer])
 
 
 def table(board: Board, now_ns: int, width: int) -> Text:
     """The products alone, all of them."""
-    return _joined(_table(board, now_ns, width, len(board.lines()) + 1))
+    return joined(_table(board, now_ns, width, len(board.lines()) + 1))
 
 
-def _joined(lines: Sequence[Text]) -> Text:
+def joined(lines: Sequence[Text]) -> Text:
+    """The lines, one below the other, cut off where the terminal ends."""
     view = Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
     view.no_wrap, view.overflow, view.end = True, "crop", ""
     return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,9 +21,8 @@ _SCOPES = ("read:market", "read:history", "read:system", "write:alerts", "admin"
 def key() -> None:
     """List, create and revoke API keys.
 
-    Works on the data directory, beside a running host or without one.
-
-    The gateway that these accounts are for is not part of this version yet.
+    Works on the data directory, beside a running host or without one. A program shows its key to the
+    gateway as `Authorization: Bearer ds_…` or as `X-API-Key: ds_…`.
     """
 
 
@@ -129,6 +129,19 @@ def revoke(keys: tuple[str, ...], config: str | None, data_dir: str | None) -> N
 
     for ended in administer(load_configuration(config, data_dir).settings, revoke_all):
         click.echo(f"ds_{ended.prefix} is revoked.")
+
+
+@key.command("make-signing")
+@click.argument("path", type=click.Path(path_type=Path))
+def make_signing(path: Path) -> None:
+    """Make a file of signing keys at PATH, for the setting gateway.signing_key_file.
+
+    Only its owner may read it. A gateway that listens beyond this machine must be given one.
+    """
+    from deltastream.cli._accounts import make_signing_key
+
+    make_signing_key(path)
+    click.echo(f'gateway.signing_key_file = "{path.absolute()}"')
 
 
 @key.command("rotate-signing")

@@ -20,9 +20,7 @@ def user() -> None:
     """List, add and change users, and let them in.
 
     Works on the data directory, beside a running host or without one. Nobody's password passes
-    through here: a link lets its user set one.
-
-    The gateway that these accounts are for is not part of this version yet.
+    through here: a link lets its user set one, in a browser, on the page /login of the gateway.
     """
 
 
@@ -149,11 +147,15 @@ def _print_link(
     as_json: bool,
     work: Callable[[Administration], Awaitable[NewLink]],
 ) -> None:
-    from deltastream.cli._accounts import administer, link_text
+    from deltastream.cli._accounts import administer, gateway_url
     from deltastream.cli._output import iso, print_json
+    from deltastream.gateway.exposure import login_link
 
-    made = administer(load_configuration(config, data_dir).settings, work, make=True)
+    settings = load_configuration(config, data_dir).settings
+    url = gateway_url(settings)
+    made = administer(settings, work, make=True)
+    text = login_link(url, made.token)
     if as_json:
-        print_json({"email": made.user.email, "link": link_text(made), "expires": iso(made.expires)})
+        print_json({"email": made.user.email, "link": text, "expires": iso(made.expires)})
     else:
-        click.echo(f"For {made.user.email}, once, within ten minutes:\n\n  {link_text(made)}\n")
+        click.echo(f"For {made.user.email}, once, within ten minutes:\n\n  {text}\n")

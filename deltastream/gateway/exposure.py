@@ -20,6 +20,7 @@ __all__ = [
     "exposed",
     "is_loopback",
     "is_private",
+    "login_link",
     "problems",
     "unsafe",
 ]
@@ -124,6 +125,11 @@ def base_url(settings: GatewaySettings, port: int, address: Address | None = Non
     elif (parts := _AUTHORITY.fullmatch(name)) and parts["port"] is None:
         name = name if port == (443 if secure else 80) else f"{name}:{port}"
     return f"{'https' if secure else 'http'}://{name}{settings.path_prefix}"
+
+
+def login_link(url: str, token: str) -> str:
+    """What is opened in a browser. The token is in the fragment, which a browser sends nowhere."""
+    return f"{url}/login#token={token}"
 
 
 def _host(settings: GatewaySettings) -> Iterator[str]:
