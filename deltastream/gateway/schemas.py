@@ -10,6 +10,7 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
+from deltastream.gateway.glossary import meaning
 from deltastream.gateway.instants import Instant, instant_of
 
 __all__ = ["FORMATS", "Schema", "Schemas", "convert", "docstring", "is_optional"]
@@ -156,7 +157,7 @@ def _objects(types: Sequence[Any]) -> dict[Any, _Object]:
 
 
 def _describe(kind: Any, info: _Object, schema: Schema) -> None:
-    """Take the description of an object and its fields from its docstring and those of its bases."""
+    """Describe an object and its fields by its docstring, those of its bases, and the glossary."""
     origin = get_origin(kind) or kind
     summary, description, _ = docstring(origin)
     schema.pop("description", None)
@@ -166,8 +167,8 @@ def _describe(kind: Any, info: _Object, schema: Schema) -> None:
     for base in reversed(origin.__mro__):
         said |= docstring(base)[2]
     for field in info.fields:
-        if field.name in said:
-            schema["properties"][field.encode_name].setdefault("description", said[field.name])
+        if known := said.get(field.name) or meaning(field.name):
+            schema["properties"][field.encode_name].setdefault("description", known)
 
 
 def _tidied(schema: Any) -> Any:

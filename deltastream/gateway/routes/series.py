@@ -113,6 +113,8 @@ class BarRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         timestamp: when the interval begins.
+        open, high, low, close: first, highest, lowest and last price of its ticks.
+        volume: sum of what its ticks say was traded; null where none says so.
         ticks: how many it is made of.
         complete: whether the interval had ended when this was answered.
     """

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from deltastream.gateway.api import ROUTES
+from deltastream.gateway.definitions import DEFINITIONS
+from deltastream.gateway.glossary import GLOSSARY
 from deltastream.gateway.openapi import document
 from deltastream.gateway.problems import CODES, MEDIA_TYPE, Problem
 from deltastream.gateway.routing import Answer, Call, NoParameters, Route, route
@@ -102,6 +104,15 @@ def test_everything_is_described(api):
     silent = [path for path, each in schemas_in(api["components"]["schemas"]) if not each.get("description")]
     assert silent == []
     assert [tag for tag in api["tags"] if not tag["description"]] == []
+
+
+def test_the_glossary_explains_fields_that_there_are(api):
+    names = {
+        name for schema in api["components"]["schemas"].values() for name in schema.get("properties", ())
+    }
+    assert set(GLOSSARY) - names == set()
+    assert set(GLOSSARY) & set(DEFINITIONS) == set()
+    assert all(text.endswith(".") for text in GLOSSARY.values())
 
 
 def test_what_is_published_is_what_validates(api):
