@@ -48,7 +48,17 @@ __all__ = ["ROUTES", "ChainParameters", "Chains", "QuoteAnswer", "QuoteParameter
 MOST_CHAINS: Final = 20
 _WHOLE: Final = Window()
 
-ProductName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, examples=["NIFTY"])]
+_NAME: Final = r"[^\x00-\x1f/\\\x7f-\x9f]+"  # what a part of a path can be, however it is encoded
+
+ProductName = Annotated[str, msgspec.Meta(max_length=64, pattern=rf"^{_NAME}$", examples=["NIFTY"])]
+SymbolName = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=128,
+        pattern=rf"^{_NAME}-[0-9]{{8}}-[0-9]+(\.[0-9]+)?-[CP]$",
+        examples=["NIFTY-20261124-26000-C"],
+    ),
+]
 Delta = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -109,7 +119,7 @@ class QuoteParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         at: the quote at that instant; now unless given.
     """
 
-    symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=["NIFTY-20261124-26000-C"])]
+    symbol: SymbolName
     at: Instant | None = None
 
 

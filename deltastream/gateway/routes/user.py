@@ -119,7 +119,7 @@ class KeyId(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         id: as listed.
     """
 
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 
 
 @route("GET", "/api/user/me", scope="session", tag="user", answers=Me, problems=KEPT)

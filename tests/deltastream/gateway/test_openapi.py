@@ -147,6 +147,14 @@ def test_parameters_in_the_path_are_those_of_the_path(api):
         assert all(p["required"] for p in operation_of(api, each).get("parameters", ()) if p["in"] == "path")
 
 
+@pytest.mark.parametrize("text", ["", "a/b", "a\\b", "a\nb", "a\x00", "\x7f", "\x85", "\x9f"])
+def test_no_part_of_a_path_may_be_what_no_path_can_hold(api, text):
+    for each in ROUTES:
+        for parameter in operation_of(api, each).get("parameters", ()):
+            if parameter["in"] == "path" and parameter["schema"].get("type") == "string":
+                assert not jsonschema_rs.Draft202012Validator(parameter["schema"]).is_valid(text)
+
+
 def test_every_schema_is_one_and_every_reference_leads_somewhere(api):
     def references(node):
         if isinstance(node, dict):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 SEED = 20
-ADMIN_EXAMPLES = 40
+ADMIN_EXAMPLES = 30
 NOBODY_EXAMPLES = 10
 SPARE = 1500
 """Users whose sessions are ended in the course of the run."""
