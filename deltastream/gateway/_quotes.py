@@ -52,22 +52,44 @@ GreeksFrom = Literal["own", "other_side"]
 Number = float | None
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
-    """One option at one instant. What is not there is null.
+class _Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What rows and columns hold; what is not there is null.
 
     Attributes:
         symbol: ``ROOT-YYYYMMDD-STRIKE-C|P``.
+        product: the underlying.
+        root: contract family.
+        strike: price at which it can be exercised.
+        expiry: last trading date, in exchange time.
+        option_type: C or P.
         label: ATM, or by how many strikes it is in or out of the money from the ATM strike.
-        open_interest: in the chain's `oi_unit`; volume in its `volume_unit`.
-        oi_change: since the previous session.
-        buildup: price and open interest against the previous session.
-        iv: of the mid, a fraction per year; bid_iv and ask_iv of bid and ask; vendor_iv the source's own.
-        iv_status: "converged", or why there is no iv.
-        delta, gamma: per point; vega per volatility point, theta per calendar day, rho per 1 %.
+        bid, ask: best prices.
+        bid_size, ask_size: what is wanted or offered there, in the chain's `volume_unit`.
+        last: last traded price.
+        volume: traded in the session, in the chain's `volume_unit`.
+        open_interest: in the chain's `oi_unit`.
+        oi_change: open interest less that of the previous session.
+        buildup: class of the changes of price and open interest since the previous session.
+        iv: volatility of the mid, a fraction per year.
+        bid_iv: volatility of the bid.
+        ask_iv: volatility of the ask.
+        vendor_iv: the source's own volatility.
+        iv_status: "converged", or why there is no `iv`.
+        delta: per point of spot.
+        gamma: of delta, per point.
+        vega: per volatility point (0.01).
+        theta: per calendar day that passes.
+        rho: per 1 % of rate.
         greeks_from: whether the Greeks use the option's own volatility or that of the other side.
+        prev_close: the previous session's close, the exchange's own where it gives one.
+        prev_open_interest: at the end of the previous session.
         last_trade: when it last traded.
         timestamp: of the chain it was read out of.
     """
+
+
+class Quote(_Said, frozen=True, kw_only=True):
+    """One option at one instant. What is not there is null."""
 
     symbol: str
     product: str
@@ -102,8 +124,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: str
 
 
-class QuoteColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a chain, a list per field, all by ascending strike; fields as in `Quote`."""
+class QuoteColumns(_Said, frozen=True, kw_only=True):
+    """One side of a chain, a list per field, all by ascending strike."""
 
     symbol: list[str]
     strike: list[float]

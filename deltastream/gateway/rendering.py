@@ -68,20 +68,47 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     Totals and metrics are of the whole chain, whatever window of strikes is shown.
 
     Attributes:
-        expiry: last trading date; expiry_time the instant it ends.
+        product: the underlying.
+        root: contract family.
+        expiry: last trading date, in exchange time.
+        expiry_time: the instant its contracts end.
+        timestamp: when the market was like this.
+        processed_at: when this was computed.
         spot_price: of the underlying at `timestamp`.
         future: price of the future of this expiry, where there is one.
         forward: by put-call parity, or as `forward_source` says.
+        forward_error: median absolute deviation of the forwards that single strikes imply.
+        forward_source: what the forward was taken from.
+        rate: continuously compounded, per year.
+        rate_source: where the rate comes from.
+        t: years of 365 days until `expiry_time`.
+        atm_strike: listed strike nearest the forward.
+        atm_straddle_price: of call and put there.
+        atm_iv: volatility at the forward, a fraction per year.
+        avg_iv: mean volatility of the out-of-the-money quotes.
+        pcr_oi: open interest of the puts over that of the calls.
+        pcr_volume: volume of the puts over that of the calls.
+        max_pain_strike: the point of `max_pain_interval` nearest spot.
         max_pain_interval: every settlement in it costs option writers the same least amount.
+        max_pain_value: that amount, in points times `oi_unit`.
+        total_call_oi, total_put_oi: sums of the open interest.
+        total_call_volume, total_put_volume: sums of the volume.
+        call_oi_change, put_oi_change: sums of the changes of open interest since the previous session.
         call_buildup_otm: open interest of the calls above spot, under the tutorial's name.
         put_buildup_otm: open interest of the puts below spot, under the tutorial's name.
         calls, puts: quotes by ascending strike, or columns of them with ``layout=columns``.
+        currency: of the premiums.
         multiplier: units of the underlying per unit of open interest.
         lot: smallest tradable amount, in units of the open interest.
+        tick_size: smallest price step of the options.
+        exercise: at any time, or at expiry alone.
+        settlement: in cash, or by delivery.
+        oi_unit: what open interest counts.
+        volume_unit: what volume counts.
+        oi_cadence: how often the source refreshes the open interest.
         oi_as_of: the instant the open interest belongs to.
         flags: remarks that hold for the whole chain, such as "stale".
         reasons: why a field is null, by field.
-        timestamp: when the market was like this; processed_at when this was computed.
     """
 
     product: str

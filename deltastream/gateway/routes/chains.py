@@ -99,9 +99,11 @@ class Chains(msgspec.Struct, frozen=True, kw_only=True):
     """Chains of one product.
 
     Attributes:
+        product: the underlying.
         count: of the chains.
         chains: one, or those of a range, oldest first.
         cursor: hand it in to go on; null at the end.
+        meta: what the answer says of itself.
     """
 
     product: str
@@ -130,7 +132,11 @@ class QuoteAnswer(Quote, frozen=True, kw_only=True):
         spot_price: of the underlying at `timestamp`.
         forward: for the expiry.
         expiry_time: when the contract ends.
+        currency: of the premium.
+        oi_unit: what open interest counts.
+        volume_unit: what volume counts.
         processed_at: when the Greeks were computed.
+        meta: what the answer says of itself.
     """
 
     spot_price: float | None

@@ -23,9 +23,15 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
     """One product.
 
     Attributes:
-        name, exchange, currency, roots: of the tables; null and none where they do not know it.
-        price: of its latest tick, at `timestamp`.
-        status: of its market, with the reason, since `since`; null where nobody has told.
+        product: its symbol.
+        name, exchange, currency: of the tables; null where they do not know it.
+        time_zone: of its exchange and of the times here.
+        roots: contract families, of the tables.
+        price: of its latest tick.
+        timestamp: of that tick.
+        status: of its market; null where nobody has told.
+        reason: why that is so.
+        since: when that began.
     """
 
     product: str
@@ -42,7 +48,13 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Products(msgspec.Struct, frozen=True, kw_only=True):
-    """The products with data, by symbol."""
+    """The products with data.
+
+    Attributes:
+        products: their symbols, in order.
+        details: of each of them, in the same order.
+        meta: what the answer says of itself.
+    """
 
     products: list[str]
     details: list[ProductRow]
@@ -67,6 +79,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One chain series.
 
     Attributes:
+        root: contract family.
+        expiry: last trading date, in exchange time.
         expiry_time: when its contracts end.
         first_timestamp: of its first chain, where history was asked.
         timestamp: of its latest chain.
@@ -83,7 +97,10 @@ class Expiries(msgspec.Struct, frozen=True, kw_only=True):
     """Expiries of a product, nearest first.
 
     Attributes:
+        product: the underlying.
+        expiries: their dates.
         series: one for each root of an expiry.
+        meta: what the answer says of itself.
     """
 
     product: str

@@ -58,8 +58,11 @@ class TickRow(msgspec.Struct, frozen=True, kw_only=True):
     """One price of an underlying.
 
     Attributes:
+        product: the underlying.
+        price: in the product's currency.
         volume: traded since the tick before; null for an index.
-        timestamp: when it happened; processed_at when we got it.
+        timestamp: when it happened.
+        processed_at: when we got it.
         tick_id: the same whenever and wherever this tick is answered.
     """
 
@@ -75,8 +78,11 @@ class Ticks(msgspec.Struct, frozen=True, kw_only=True):
     """Ticks of one product, oldest first.
 
     Attributes:
+        product: the underlying.
         count: of the ticks.
+        ticks: oldest first.
         cursor: hand it in to go on; null at the end.
+        meta: what the answer says of itself.
     """
 
     product: str
@@ -112,9 +118,13 @@ class BarRow(msgspec.Struct, frozen=True, kw_only=True):
     """Open, high, low and close over one aligned interval.
 
     Attributes:
+        product: the underlying.
         timestamp: when the interval begins.
-        open, high, low, close: first, highest, lowest and last price of its ticks.
-        volume: sum of what its ticks say was traded; null where none says so.
+        open: price of its first tick.
+        high: greatest price.
+        low: least price.
+        close: price of its last tick.
+        volume: sum of what the ticks say; null where none says.
         ticks: how many it is made of.
         complete: whether the interval had ended when this was answered.
     """
@@ -134,8 +144,12 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
     """Bars of one product, oldest first. An interval without ticks has no bar.
 
     Attributes:
+        product: the underlying.
+        interval: length of a bar.
         count: of the bars.
+        bars: oldest first.
         cursor: hand it in to go on; null at the end.
+        meta: what the answer says of itself.
     """
 
     product: str
