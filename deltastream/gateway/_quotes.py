@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -127,32 +128,32 @@ class Quote(_Said, frozen=True, kw_only=True):
 class QuoteColumns(_Said, frozen=True, kw_only=True):
     """One side of a chain, a list per field, all by ascending strike."""
 
-    symbol: list[str]
-    strike: list[float]
-    label: list[Label | None]
-    bid: list[Number]
-    bid_size: list[Number]
-    ask: list[Number]
-    ask_size: list[Number]
-    last: list[Number]
-    volume: list[Number]
-    open_interest: list[Number]
-    oi_change: list[Number]
-    buildup: list[str | None]
-    iv: list[Number]
-    bid_iv: list[Number]
-    ask_iv: list[Number]
-    vendor_iv: list[Number]
-    iv_status: list[str | None]
-    delta: list[Number]
-    gamma: list[Number]
-    vega: list[Number]
-    theta: list[Number]
-    rho: list[Number]
-    greeks_from: list[GreeksFrom | None]
-    prev_close: list[Number]
-    prev_open_interest: list[Number]
-    last_trade: list[str | None]
+    symbol: Sequence[str]
+    strike: Sequence[float]
+    label: Sequence[Label | None]
+    bid: Sequence[Number]
+    bid_size: Sequence[Number]
+    ask: Sequence[Number]
+    ask_size: Sequence[Number]
+    last: Sequence[Number]
+    volume: Sequence[Number]
+    open_interest: Sequence[Number]
+    oi_change: Sequence[Number]
+    buildup: Sequence[str | None]
+    iv: Sequence[Number]
+    bid_iv: Sequence[Number]
+    ask_iv: Sequence[Number]
+    vendor_iv: Sequence[Number]
+    iv_status: Sequence[str | None]
+    delta: Sequence[Number]
+    gamma: Sequence[Number]
+    vega: Sequence[Number]
+    theta: Sequence[Number]
+    rho: Sequence[Number]
+    greeks_from: Sequence[GreeksFrom | None]
+    prev_close: Sequence[Number]
+    prev_open_interest: Sequence[Number]
+    last_trade: Sequence[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +245,10 @@ def _kind(name: str) -> str:
 
 def _columns(
     chain: EnrichedChain, side: OptionSide, at: Picked, zone: ZoneInfo | None
-) -> dict[str, list[Any]]:
+) -> dict[str, Sequence[Any]]:
     """Every field of one side by name; times as text in a zone, or as nanoseconds without one."""
     prefix = "call_" if side == "C" else "put_"
     strikes = chain.strikes[at].tolist()
-    expiry = dt.date.fromisoformat(chain.expiry)
 
     def column(name: str) -> list[Any]:
         return [v if v - v == 0.0 else None for v in chain[prefix + name][at].tolist()]  # finite, or none
@@ -256,7 +256,7 @@ def _columns(
     numbers = {field: column(name) for field, name in _NUMBERS.items()}
     statuses, traded = column("iv_status"), column("last_trade_us")
     others = {
-        "symbol": [contract_symbol(chain.root, expiry, strike, side) for strike in strikes],
+        "symbol": _symbols(chain.root, chain.expiry, tuple(strikes), side),
         "strike": strikes,
         "label": _labels(chain, side)[at] if isinstance(at, slice) else _chosen(_labels(chain, side), at),
         "buildup": [None if code is None else _BUILDUP.get(code) for code in column("buildup")],
@@ -272,6 +272,13 @@ def _columns(
     }
     found = numbers | others
     return {name: found[name] for name in QuoteColumns.__struct_fields__}
+
+
+@functools.lru_cache(maxsize=256)
+def _symbols(root: str, expiry: str, strikes: tuple[float, ...], side: OptionSide) -> tuple[str, ...]:
+    """Contract symbols; a series lists the same strikes from one chain to the next."""
+    date = dt.date.fromisoformat(expiry)
+    return tuple(contract_symbol(root, date, strike, side) for strike in strikes)
 
 
 def _atm_index(chain: EnrichedChain) -> int | None:

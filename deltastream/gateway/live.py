@@ -90,7 +90,7 @@ class Live:
         Cancellation: what is known stays readable.
 
         Raises:
-            BusClosed: the bus was closed.
+            BusClosed: the bus was closed; in an exception group.
         """
         latest = Latest(CHAIN_BYTES)
         self.positions.clear()

@@ -104,5 +104,16 @@ def zone_of(product: str) -> ZoneInfo:
 
 def iso(ts: int, zone: ZoneInfo) -> str:
     """An instant as ISO 8601 with microseconds and the zone's offset; exact, the nanoseconds cut off."""
-    moment = _EPOCH + dt.timedelta(microseconds=ts // 1000)
-    return moment.astimezone(zone).isoformat(timespec="microseconds")
+    minute, rest = divmod(ts // 1000, 60_000_000)
+    date, offset = _minute(minute, zone)
+    if not offset:  # of the time when zones were not whole minutes from UTC
+        moment = _EPOCH + dt.timedelta(microseconds=ts // 1000)
+        return moment.astimezone(zone).isoformat(timespec="microseconds")
+    return f"{date}{rest // 1_000_000:02}.{rest % 1_000_000:06}{offset}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _minute(minute: int, zone: ZoneInfo) -> tuple[str, str]:
+    """What goes before and after the seconds of a minute since the epoch; formatting a date is slow."""
+    text = (_EPOCH + dt.timedelta(minutes=minute)).astimezone(zone).isoformat()
+    return (text[:17], text[19:]) if text[17:19] == "00" and len(text) == 25 else (text, "")

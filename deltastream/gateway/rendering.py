@@ -43,7 +43,7 @@ __all__ = [
 
 Layout = Literal["rows", "columns"]
 
-WIDE: Final = 500
+WIDE: Final = 200
 """Rows above which rendering takes longer than the event loop may be held."""
 
 QUOTE_FIELDS: Final = (

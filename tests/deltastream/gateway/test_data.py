@@ -654,7 +654,7 @@ async def test_wide_answers_are_rendered_in_a_thread(world, autojump_clock):
     ]
     await world.append(*ticks)
     await world.settle()
-    await world.call(underlying, product="BUSY", start=Instant(0), limit=500)
+    await world.call(underlying, product="BUSY", start=Instant(0), limit=200)
     assert not ran
     answer = await world.call(underlying, product="BUSY", start=Instant(0), limit=600)
     assert len(ran) == 1
