@@ -31,6 +31,8 @@ DRAIN_S: Final = 1.0
 
 _MESSAGE_BYTES: Final = 64 << 10
 _PAUSE_S: Final = 0.1
+_MOST_OUTSIDE: Final = 32
+"""Clients that are told at one time that there is no room; further ones are not told."""
 _TELL_EVERY_S: Final = 60.0
 _SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 
@@ -105,7 +107,8 @@ class _Server:
         self._shared = Shared(app, _config(settings), self._ending, patience, seams.ids.new)
         self._server: tuple[str, int] = _plain(sock.getsockname())
         self._open: dict[Connection, None] = {}
-        self._count = 0
+        self._inside = 0
+        self._outside = 0
         self._told_at: dict[str, float] = {}
 
     async def run(self, stop: trio.Event) -> None:
@@ -150,20 +153,23 @@ class _Server:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         """Serve one client; nothing it does gets out of here."""
-        self._count += 1
+        inside = self._inside < self._most
+        self._inside += inside
+        self._outside += not inside
         try:
             client = _plain(stream.socket.getpeername())
-            if self._count > self._most:
+            if inside:
+                await self._converse(stream, client)
+            else:
                 self._tell("too_many_clients", most=self._most)
                 await self._turn_away(stream)
-            else:
-                await self._converse(stream, client)
         except OSError:
             pass  # it has gone before it was asked for its name
         except Exception:
             log.exception("connection_failed")
         finally:
-            self._count -= 1
+            self._inside -= inside
+            self._outside -= not inside
             await trio.aclose_forcefully(stream)
 
     async def _converse(self, stream: trio.SocketStream, client: tuple[str, int]) -> None:
@@ -187,8 +193,8 @@ class _Server:
             del self._open[connection]
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
-        """Say that there is no room: at once, or not at all."""
-        if self._tls is None:
+        """Say that there is no room: soon, or not at all."""
+        if self._tls is None and self._outside <= _MOST_OUTSIDE:
             problem = Problem("overloaded", "Too many connections; try again later.")
             body = msgspec.json.encode(problem.document(self._shared.new_id()))
             head = (
