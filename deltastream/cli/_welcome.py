@@ -101,7 +101,7 @@ class Welcome:
 
 def _is_journal(descriptor: int) -> bool:
     """Whether the system's journal reads it."""
-    told = os.environ.get("JOURNAL_STREAM", "")  # seam: tells where a secret would end up
+    told = os.environ.get("JOURNAL_STREAM", "")
     with suppress(OSError):
         status = os.fstat(descriptor)
         return told == f"{status.st_dev}:{status.st_ino}"

@@ -19,7 +19,7 @@ LAYERS = (
     {"accounts", "analytics", "bus", "feeds", "market", "pricing", "storage"},
     {"gateway.settings", "gateway.exposure"},
     {"host.config", "host.layers", "host.data_dir", "host.operations"},
-    {"gateway"},
+    {"gateway", "sockets"},
     {"actors"},
     {"host"},
     {"sim"},
