@@ -36,7 +36,7 @@ class Frames:
         if (frame := self._made.get((form, whole))) is None:
             body, kind = self._body(whole)
             event = self._event(
-                form, body, kind=kind, first=first, seq=self._entry.seq, epoch=None, part=None, reason=None
+                form, body, kind=kind, first=first, seq=self._entry.seq
             )
             frame = self._made[form, whole] = event
         return frame

@@ -203,6 +203,7 @@ class Update(_Event, frozen=True, kw_only=True):
             since the chain of the same root and expiry before it.
         part: of a snapshot, which of how many, from 1.
         epoch: of a snapshot.
+        own: of a snapshot, the seq of the message that the state came with, which changes refer to.
         reason: of a snapshot that was not asked for: why it comes.
         first: the last `seq` sent and 1; not there in a snapshot, which needs nothing before it.
         ts: when it happened, microseconds UTC.
@@ -213,6 +214,7 @@ class Update(_Event, frozen=True, kw_only=True):
     kind: Literal["snapshot", "full", "delta"] | None = None
     part: tuple[int, int] | None = None
     epoch: str | None = None
+    own: int | None = None
     reason: str | None = None
     first: int | None = None
     seq: int

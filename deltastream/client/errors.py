@@ -1,0 +1,38 @@
+"""What a client raises."""
+
+from __future__ import annotations
+
+__all__ = ["ClientError", "Closed", "Refused", "Unauthenticated"]
+
+
+class ClientError(Exception):
+    """Base of what a client raises."""
+
+
+class Refused(ClientError):
+    """The server did not open the connection.
+
+    Attributes:
+        status: of HTTP; 0 where it did not answer.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"refused with status {status}: {reason}")
+        self.status = status
+
+
+class Closed(ClientError):
+    """The connection has ended.
+
+    Attributes:
+        code: of the close; 1006 where there was none.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"closed with {code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class Unauthenticated(ClientError):
+    """The credential is not valid, or does not give the right; to try again is of no use."""
