@@ -33,10 +33,12 @@ class Hosts:
     Args:
         allowed: names and addresses, an IPv6 address in brackets; one without a port allows any port.
             Empty: this machine's own names.
+        bound: what is listened on, which is one of these.
     """
 
-    def __init__(self, allowed: Sequence[str]) -> None:
-        names = [_normal(name) for name in allowed or LOOPBACK_NAMES]
+    def __init__(self, allowed: Sequence[str], bound: str = "127.0.0.1") -> None:
+        own = (*LOOPBACK_NAMES, f"[{bound}]" if ":" in bound else bound)
+        names = [_normal(name) for name in allowed or own]
         self._allowed = frozenset(name for name in names if name is not None)
         self.check = lru_cache(_KNOWN)(self._check)
 

@@ -84,7 +84,7 @@ class Shell:
         self._prefix = settings.path_prefix
         self._ids = seams.ids
         self._proxies = Proxies(settings.trusted_proxies)
-        self._hosts = Hosts(settings.allowed_hosts)
+        self._hosts = Hosts(settings.allowed_hosts, settings.host)
         self._origins = Origins(settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,7 +128,8 @@ class Shell:
             raise
         except BaseException as error:
             ending, rest = parted(error)
-            response = _explained(rest, exchange) if rest is not None else Response(0, [], b"")
+            if rest is not None:
+                response = _explained(rest, exchange)
             if ending is not None:
                 raise ending from None
         return self._finished(exchange, response)

@@ -20,7 +20,6 @@ from deltastream.accounts import AccountService, AccountSettings, Administration
 from deltastream.errors import StoreUnavailable
 from deltastream.gateway._connection import Patience
 from deltastream.gateway.app import Gateway, make_app
-from deltastream.gateway.problems import Problem
 from deltastream.gateway.routing import CSV, JSON, Answer, Call, Cookie, NoParameters, Route, route
 from deltastream.gateway.services import Services
 from deltastream.gateway.serving import serve
@@ -29,7 +28,6 @@ from deltastream.seams import InlineThreads, Seams
 
 T0 = 1_795_000_000
 PASSWORD = "correct horse"
-HOST = (b"host", b"127.0.0.1:8000")
 
 
 @dataclass
@@ -401,8 +399,3 @@ def store_is_away() -> Callable[[], Any]:
         raise StoreUnavailable("away")
 
     return does
-
-
-@pytest.fixture
-def problem() -> type[Problem]:
-    return Problem

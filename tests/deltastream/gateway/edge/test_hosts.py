@@ -79,3 +79,10 @@ def test_any_bytes_are_a_problem_of_the_client(value: bytes):
         said = refused.code
     known = ("localhost", "127.0.0.1", "[::1]", "host_not_allowed", "invalid_request")
     assert said.startswith(known)
+
+
+def test_the_address_that_is_bound_is_one_of_our_names():
+    assert Hosts([], "127.0.0.5").check(b"127.0.0.5:8000") == "127.0.0.5:8000"
+    assert Hosts([], "::1").check(b"[::1]:8000") == "[::1]:8000"
+    assert Hosts([], "desk").check(b"desk") == "desk"
+    assert refusal(Hosts(["desk.example.org"], "127.0.0.5"), b"127.0.0.5") == "host_not_allowed"
