@@ -22,6 +22,13 @@ GET    /metrics                             401  401  403  in     403    403    
 GET    /login                               in   401  in   in     in     in      in     in      in
 GET    /login/login.css                     in   401  in   in     in     in      in     in      in
 GET    /login/login.js                      in   401  in   in     in     in      in     in      in
+GET    /docs                                in   401  in   in     in     in      in     in      in
+GET    /docs/docs.css                       in   401  in   in     in     in      in     in      in
+GET    /docs/docs.js                        in   401  in   in     in     in      in     in      in
+GET    /docs/dom.js                         in   401  in   in     in     in      in     in      in
+GET    /docs/schemas.js                     in   401  in   in     in     in      in     in      in
+GET    /docs/trying.js                      in   401  in   in     in     in      in     in      in
+GET    /api/docs                            in   401  in   in     in     in      in     in      in
 
 POST   /api/auth/register                   in   401  in   in     in     in      in     in      in
 POST   /api/auth/login                      in   401  in   in     in     in      in     in      in
@@ -43,6 +50,20 @@ GET    /api/system/dead-letters             401  401  403  in     403    403    
 GET    /api/system/dead-letters/{id}        401  401  403  in     403    403     403    403     in
 POST   /api/system/dead-letters/{id}/replay 401  401  403  in     403    403     403    403     in
 DELETE /api/system/dead-letters/{id}        401  401  403  in     403    403     403    403     in
+
+GET    /api/data/products                   401  401  in   in     in     403     403    403     403
+GET    /api/data/expiries/{product}         401  401  in   in     in     403     403    403     403
+GET    /api/data/chain/{product}            401  401  in   in     in     403     403    403     403
+GET    /api/data/quotes/{symbol}            401  401  in   in     in     403     403    403     403
+GET    /api/data/underlying/{product}       401  401  in   in     in     403     403    403     403
+GET    /api/data/bars/{product}             401  401  in   in     403    in      403    403     403
+
+GET    /api/analytics/pcr/{product}         401  401  in   in     in     403     403    403     403
+GET    /api/analytics/max-pain/{product}    401  401  in   in     in     403     403    403     403
+GET    /api/analytics/volatility-surface/{product} 401  401  in   in     in     403     403    403     403
+GET    /api/analytics/oi/{product}          401  401  in   in     in     403     403    403     403
+GET    /api/analytics/greeks/{product}      401  401  in   in     in     403     403    403     403
+GET    /api/analytics/definitions           401  401  in   in     in     403     403    403     403
 
 POST   /api/price                           401  401  in   in     in     403     403    403     403
 """
