@@ -78,7 +78,7 @@ class Live:
         self._stale_ns = round(stale_after_s * 1e9)
         self._latest = Latest(CHAIN_BYTES)
         self._following = False
-        self._stored: frozenset[str] = frozenset()
+        self._in_store: tuple[str, ...] = ()
         self.positions: dict[str, Position] = {}
         self.store_away = False
         self.recalled = False
@@ -110,7 +110,7 @@ class Live:
 
     def products(self) -> list[str]:
         """Products with data, live or stored, by symbol."""
-        return sorted({*self._latest.products(), *self._stored})
+        return sorted({*self._latest.products(), *self._in_store})
 
     def tick(self, product: str) -> Held[UnderlyingTick] | None:
         """The latest tick."""
@@ -194,7 +194,7 @@ class Live:
         """Recall what the store holds as soon as it answers, then look every second whether it does."""
         while True:
             try:
-                self._stored = frozenset(stored.product for stored in await self._store.products())
+                self._in_store = tuple(stored.product for stored in await self._store.products())
                 if not recalled.is_set():
                     await self._recall_store(latest)
             except StoreError as error:
@@ -214,7 +214,7 @@ class Live:
             StoreUnavailable: the store has gone away meanwhile.
         """
         store = self._store
-        for product in sorted(self._stored):
+        for product in self._in_store:
             try:
                 if (tick := await store.tick(product)) is not None:
                     latest.take(tick, f"market.tick.{product}", None)

@@ -88,6 +88,8 @@ def stored() -> Iterator[None]:
 async def product_named(services: Services, name: str) -> str:
     """The product of that name, in whatever case where only one is meant.
 
+    Cancellation: no effect.
+
     Raises:
         Problem: not_found, with the products there are; store_unavailable where only the store could know.
     """
@@ -130,6 +132,8 @@ def series_named(
 
 async def nothing_yet(services: Services, product: str, at: int | None, what: str) -> NoReturn:
     """Say that there is nothing of the kind, or not by then.
+
+    Cancellation: no effect.
 
     Raises:
         Problem: not_found, always; store_unavailable.

@@ -242,6 +242,8 @@ async def answered(
         rows: how many it has.
         value: makes the JSON answer; table the same as a table.
         cache_key: of what is the same bytes for everybody.
+
+    Cancellation: what is rendered is thrown away.
     """
 
     def rendered() -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import numpy as np
 import pytest
 import trio
@@ -36,6 +37,7 @@ from deltastream.feeds.synthetic import SyntheticProvider, SyntheticSettings
 from deltastream.gateway.api import ROUTES
 from deltastream.gateway.live import Live
 from deltastream.gateway.openapi import document
+from deltastream.gateway.problems import Problem
 from deltastream.gateway.routing import Answer, Call, Route
 from deltastream.gateway.services import Services
 from deltastream.gateway.settings import GatewaySettings
@@ -426,3 +428,25 @@ class Published:
 def published() -> Published:
     """The documentation of the whole API, to hold real answers against."""
     return Published(document(ROUTES, title="DeltaStream", version="1", base=""))
+
+
+@pytest.fixture
+def ask(world):
+    """Calls a route and reads its JSON answer."""
+
+    async def asked(route, **given):
+        return msgspec.json.decode((await world.call(route, **given)).body)
+
+    return asked
+
+
+@pytest.fixture
+def refused(world):
+    """Calls a route that refuses; returns its problem."""
+
+    async def asked(route, **given):
+        with pytest.raises(Problem) as problem:
+            await world.call(route, **given)
+        return problem.value
+
+    return asked

@@ -6,13 +6,11 @@ import csv
 import io
 
 import httpx
-import jsonschema_rs
 import pyarrow as pa
 import pytest
 
 from deltastream.gateway.api import ROUTES
 from deltastream.gateway.app import make_app
-from deltastream.gateway.openapi import document
 from deltastream.gateway.problems import MEDIA_TYPE
 from deltastream.gateway.routing import ARROW, CSV, JSON
 
@@ -31,51 +29,38 @@ async def client(world):
         yield opened
 
 
-@pytest.fixture(scope="module")
-def published():
-    """Checks JSON against the published schema of a path's answer."""
-    api = document(ROUTES, title="DeltaStream", version="1", base="")
-
-    def check(path, value):
-        content = api["paths"][path]["get"]["responses"]["200"]["content"]
-        schema = {**content[JSON]["schema"], "components": api["components"]}
-        assert [str(error) for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(value)] == []
-
-    return check
-
-
 def addresses(world):
     """Every route of market data, with parameters that are answered."""
     message = world.live.chain("SPY").message
     symbol = f"SPY-{message.expiry.replace('-', '')}-{message.atm_strike:g}-P"
     past = "2026-11-20T01:30:12-05:00"
     return [
-        ("/api/data/products", "/api/data/products", {}),
-        ("/api/data/expiries/{product}", "/api/data/expiries/spy", {}),
-        ("/api/data/expiries/{product}", "/api/data/expiries/SPY", {"expired": "true"}),
-        ("/api/data/underlying/{product}", "/api/data/underlying/SPY", {"limit": "3"}),
-        ("/api/data/underlying/{product}", "/api/data/underlying/SPY", {"at": past}),
-        ("/api/data/underlying/{product}", "/api/data/underlying/NIFTY", {"start": past, "limit": "2"}),
-        ("/api/data/bars/{product}", "/api/data/bars/SPY", {"interval": "5m"}),
-        ("/api/data/chain/{product}", "/api/data/chain/SPY", {}),
-        ("/api/data/chain/{product}", "/api/data/chain/SPY", {"layout": "columns", "window": "2"}),
-        ("/api/data/chain/{product}", "/api/data/chain/NIFTY", {"delta_min": "0.2", "delta_max": "0.5"}),
-        ("/api/data/chain/{product}", "/api/data/chain/SPY", {"at": past, "expiry": message.expiry}),
-        ("/api/data/chain/{product}", "/api/data/chain/SPY", {"start": past, "expiry": message.expiry}),
-        ("/api/data/quotes/{symbol}", f"/api/data/quotes/{symbol}", {}),
-        ("/api/data/quotes/{symbol}", f"/api/data/quotes/{symbol}", {"at": past}),
+        ("/api/data/products", {}),
+        ("/api/data/expiries/spy", {}),
+        ("/api/data/expiries/SPY", {"expired": "true"}),
+        ("/api/data/underlying/SPY", {"limit": "3"}),
+        ("/api/data/underlying/SPY", {"at": past}),
+        ("/api/data/underlying/NIFTY", {"start": past, "limit": "2"}),
+        ("/api/data/bars/SPY", {"interval": "5m"}),
+        ("/api/data/chain/SPY", {}),
+        ("/api/data/chain/SPY", {"layout": "columns", "window": "2"}),
+        ("/api/data/chain/NIFTY", {"delta_min": "0.2", "delta_max": "0.5"}),
+        ("/api/data/chain/SPY", {"at": past, "expiry": message.expiry}),
+        ("/api/data/chain/SPY", {"start": past, "expiry": message.expiry}),
+        (f"/api/data/quotes/{symbol}", {}),
+        (f"/api/data/quotes/{symbol}", {"at": past}),
     ]
 
 
 async def test_answers_are_as_published(world, client, published, autojump_clock):
-    for path, address, parameters in addresses(world):
+    for address, parameters in addresses(world):
         answer = await client.get(address, params=parameters)
         assert answer.status_code == 200, answer.text
-        published(path, answer.json())
+        published.check("GET", address, 200, answer.headers, answer.content)
 
 
 async def test_who_has_it_is_not_sent_it_again(world, client, autojump_clock):
-    for _, address, parameters in addresses(world):
+    for address, parameters in addresses(world):
         first = await client.get(address, params=parameters)
         tag = first.headers["etag"]
         assert not tag.startswith("W/")
