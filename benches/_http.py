@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import re
 import selectors
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from _machine import percentiles
@@ -33,7 +35,12 @@ _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 @dataclass(frozen=True)
 class Load:
-    """What a server has borne; latencies in milliseconds."""
+    """What a server has borne; latencies in milliseconds.
+
+    Attributes:
+        cpu_us: processor time of the server per request, without what it takes when nobody asks; what can
+            be compared on a busy machine.
+    """
 
     tool: str
     connections: int
@@ -41,13 +48,42 @@ class Load:
     p50_ms: float
     p99_ms: float
     failed: int
+    cpu_us: float = math.nan
 
 
-def load(port: int, path: str, headers: Mapping[str, str], *, connections: int, seconds: float, core: int) -> Load:
-    """Ask for a path as fast as it is answered, after a warm-up, from a process bound to a core."""
+def load(
+    port: int,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    connections: int,
+    seconds: float,
+    core: int,
+    servers: Sequence[int],
+) -> Load:
+    """Ask for a path as fast as it is answered, after a warm-up, from a process bound to a core.
+
+    Args:
+        servers: ids of the processes that answer.
+    """
     run = _wrk if shutil.which("wrk") else _own
     run(port, path, headers, connections, WARM_UP_S, core)
-    return run(port, path, headers, connections, seconds, core)
+    idle = -processor_s(servers)
+    time.sleep(WARM_UP_S)
+    idle = (idle + processor_s(servers)) / WARM_UP_S
+    spent = -processor_s(servers)
+    found = run(port, path, headers, connections, seconds, core)
+    spent += processor_s(servers) - idle * seconds
+    return replace(found, cpu_us=1e6 * spent / (found.requests_per_s * seconds))
+
+
+def processor_s(processes: Sequence[int]) -> float:
+    """Processor time that the processes have had."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def asked(
@@ -72,7 +108,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes], patience_s: float = 30.0) -> None:
+def wait_until_ready(
+    port: int, path: str, process: subprocess.Popen[bytes], patience_s: float = 30.0
+) -> None:
     """Wait until the path is answered with 200.
 
     Raises:
@@ -90,14 +128,16 @@ def wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes], pat
         time.sleep(0.05)
 
 
-def _wrk(port: int, path: str, headers: Mapping[str, str], connections: int, seconds: float, core: int) -> Load:
+def _wrk(
+    port: int, path: str, headers: Mapping[str, str], connections: int, seconds: float, core: int
+) -> Load:
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:g}s"]
     command += ["--latency", "--timeout", "10s"]
     command += [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     text = _bound([*command, f"http://{HOST}:{port}{path}"], core)
     points = {
         point: float(number) * _UNITS[unit]
-        for point, number, unit in re.findall(r"^ +(50|99)% +([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+        for point, number, unit in re.findall(r"^ +(50|99)% +([\d.]+)(us|ms|s|m) *$", text, re.MULTILINE)
     }
     rate = re.search(r"^Requests/sec: +([\d.]+)$", text, re.MULTILINE)
     if rate is None or len(points) != 2:
@@ -108,7 +148,9 @@ def _wrk(port: int, path: str, headers: Mapping[str, str], connections: int, sec
     return Load("wrk", connections, float(rate[1]), points["50"], points["99"], failed)
 
 
-def _own(port: int, path: str, headers: Mapping[str, str], connections: int, seconds: float, core: int) -> Load:
+def _own(
+    port: int, path: str, headers: Mapping[str, str], connections: int, seconds: float, core: int
+) -> Load:
     lines = [f"{name}: {value}" for name, value in headers.items()]
     command = [sys.executable, __file__, str(port), path, str(connections), f"{seconds:g}", *lines]
     return Load(**json.loads(_bound(command, core)))

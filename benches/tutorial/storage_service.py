@@ -24,9 +24,7 @@ chains: list[dict[str, Any]] = []
 def option_chain(product: str) -> Response:
     """The newest chains of a product, of one expiry or of all."""
     expiry, limit = request.args.get("expiry"), int(request.args.get("limit", 10))
-    found = [
-        chain for chain in chains if chain["product"] == product and expiry in (None, chain["expiry"])
-    ]
+    found = [chain for chain in chains if chain["product"] == product and expiry in (None, chain["expiry"])]
     found.sort(key=lambda chain: chain["timestamp"], reverse=True)
     found = found[:limit]
     return jsonify({"product": product, "count": len(found), "chains": found})
