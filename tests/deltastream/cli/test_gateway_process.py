@@ -1,4 +1,4 @@
-"""`deltastream run` with its gateway: the first contact, who is let in, how it ends. Real HTTP and signals."""
+"""`deltastream run` with its gateway: first contact, who is let in, how it ends. Real HTTP, real signals."""
 
 from __future__ import annotations
 
