@@ -14,6 +14,7 @@ from deltastream.market import products
 from deltastream.sim import Part, Verdict, World, simulate
 from deltastream.sim.faults import inject
 from deltastream.sim.invariants import watch
+from deltastream.sim.people import People
 from deltastream.sim.plan import PROFILES, Fault, Plan, draw
 from deltastream.sim.scenario import Scenario
 
@@ -106,6 +107,8 @@ def examine(case: Case, parts: Sequence[Part] = ()) -> Verdict:
     """
 
     def whole(world: World) -> None:
+        if case.scenario.people:
+            People(world, case.scenario.people)
         watch(world, inject(world, case.plan))
 
     return simulate(case.scenario, case.plan, [*parts, whole])

@@ -81,6 +81,17 @@ _READERS: Final = {
     "reader_not_stale": "a reader knows what is stale",
     "reader_differs": "a reader's latest state is the store's",
 }
+_ACCOUNTS: Final = {
+    "revoked_accepted": "a revoked credential is refused everywhere within a second",
+    "expired_accepted": "a credential that has expired is refused",
+    "refused_wrongly": "a credential is good until it expires or is revoked",
+    "reuse_unnoticed": "a refresh token shown again after ten seconds ends its session",
+    "successor_differs": "a refresh token has one successor, whoever shows it",
+    "link_used_twice": "a link lets in once",
+    "email_taken_twice": "an email is registered once",
+    "lockout_bypassed": "guesses come no faster than the lock-out lets them",
+    "limit_exceeded": "nobody is granted more than burst + rate × time",
+}
 _PROCESS: Final = {
     "process_died": "a simulation does not end the process that runs it",
     "process_hung": "a simulation ends in real time",
@@ -95,5 +106,6 @@ PROMISES: Final[Mapping[str, str]] = {
     **_TIME,
     **_BOUNDS,
     **_READERS,
+    **_ACCOUNTS,
     **_PROCESS,
 }

@@ -40,6 +40,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             machine.
         readers: followers of the bus, as gateways will be.
         read_interval_s: how long readers, and the observer, let messages gather between two batches.
+        people: who have accounts; with any there are two gateways, and others who try.
         profile: what kind of faults is drawn from the seed.
     """
 
@@ -57,6 +58,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     durability: Durability = "process"
     readers: Annotated[int, msgspec.Meta(ge=0)] = 2
     read_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    people: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     profile: str = "none"
 
     @classmethod
@@ -73,6 +75,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             max_age_s=rng.choice(_AGES_S),
             durability=rng.choice(_DURABILITIES),
             readers=2,
+            people=2,
             profile=profile,
         )
 
@@ -89,5 +92,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             hours="real",
             readers=readers,
             read_interval_s=1.0,
+            people=2,
             profile=profile,
         )

@@ -32,6 +32,9 @@ __all__ = ["DiskFaults"]
 _ANY_VERB_S: Final = 5.0
 """How long a death waits for its own kind of statement before it takes any."""
 
+_FILES: Final = ("journal", "store", "accounts")
+"""What fails; a fault of both files is one of the disk, and so of the accounts, too."""
+
 _FULL: Final = 2
 _WRITES: Final = ("INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT")
 _CHECKPOINT: Final = "PRAGMA wal_checkpoint"
@@ -219,4 +222,4 @@ def _fail(connection: _Connection, code: int, keeps_transaction: bool) -> NoRetu
 def _file_of(database: str) -> str | None:
     """Which of a process's files a path or address names."""
     name = database.rsplit("/", 1)[-1].split("?", 1)[0]
-    return "journal" if name.startswith("journal.db") else "store" if name.startswith("store.db") else None
+    return next((file for file in _FILES if name.startswith(f"{file}.db")), None)
