@@ -74,7 +74,7 @@ class Gateway:
         self._store: SqliteAccountStore | None = None
 
     async def run(self, host: SimHost) -> None:
-        """Serve for as long as this incarnation of the host lives. Cancellation: as the end of its process."""
+        """Serve while this incarnation of the host lives. Cancellation: as the end of its process."""
         token = process.set(host)
         try:
             while True:
