@@ -68,6 +68,7 @@ def checks(settings: Settings) -> Iterator[Finding]:
         ("sqlite", _sqlite),
         ("data directory", lambda: _data_directory(Path(settings.data_dir))),
         ("host", lambda: _host(Path(settings.data_dir))),
+        ("gateway", lambda: _gateway(settings)),
         ("disk space", lambda: _space(settings)),
         ("time zones", _time_zones),
         ("terminal", _terminal),
@@ -150,6 +151,34 @@ def _host(path: Path) -> Outcome:
         if text.isdigit() and int(text) > LAYOUT:
             return "fail", f"data of a newer version (layout {text})", "Install the newer DeltaStream."
     return "ok", "not running", ""
+
+
+def _gateway(settings: Settings) -> Outcome:
+    """Whether the gateway could begin to listen now; its files, its address, its port."""
+    import trio
+
+    from deltastream.accounts import KeyRing
+    from deltastream.gateway.exposure import base_url, is_private
+    from deltastream.gateway.listening import addresses_of, listening, tls_context
+    from deltastream.host.data_dir import DataDirectory
+    from deltastream.seams import Seams
+
+    gateway = settings.gateway
+    if "gateway" not in settings.actors:
+        return "ok", "not among the actors of this host", ""
+    seams = Seams.system()
+    try:
+        addresses = trio.run(addresses_of, gateway, seams)
+        tls_context(gateway)
+        if gateway.signing_key_file is not None:
+            trio.run(KeyRing(Path(gateway.signing_key_file), token_s=0, seams=seams, make=False).open)
+        if DataDirectory(Path(settings.data_dir)).holder() is None:
+            with listening(addresses[0], gateway.port):
+                pass
+    except DeltaStreamError as error:
+        return "fail", str(error), "`deltastream config show` tells where each setting comes from."
+    who = "this machine alone" if is_private(gateway, addresses) else "other machines, too"
+    return "ok", f"{base_url(gateway, gateway.port, addresses[0])}, for {who}", ""
 
 
 def _space(settings: Settings) -> Outcome:

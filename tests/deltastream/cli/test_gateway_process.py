@@ -232,3 +232,28 @@ def test_the_link_in_the_live_view(start: Any, own_environment: Path, monkeypatc
     assert process.wait(8) == 0
     assert "dsl_" not in seen.partition("\x1b[?1049l")[2]
     os.close(ours)
+
+
+def test_the_doctor_looks_at_the_gateway(deltastream: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def found(code: int = 0) -> tuple[str, str]:
+        findings = json.loads(deltastream("doctor", "--json", code=code).stdout)
+        (one,) = [finding for finding in findings if finding["check"] == "gateway"]
+        return one["verdict"], one["found"]
+
+    assert found() == ("ok", "http://127.0.0.1:0, for this machine alone")
+    monkeypatch.setenv("DELTASTREAM_GATEWAY__PATH_PREFIX", "/desk")
+    monkeypatch.setenv("DELTASTREAM_GATEWAY__TRUSTED_PROXIES", "127.0.0.1")
+    assert found() == ("ok", "http://127.0.0.1/desk, for other machines, too")
+    monkeypatch.setenv("DELTASTREAM_GATEWAY__SIGNING_KEY_FILE", str(tmp_path / "none"))
+    assert found(1) == (
+        "fail",
+        f"The signing keys {tmp_path}/none cannot be used: No such file or directory.",
+    )
+    monkeypatch.delenv("DELTASTREAM_GATEWAY__SIGNING_KEY_FILE")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("DELTASTREAM_GATEWAY__PORT", str(taken.getsockname()[1]))
+        assert "another process listens there" in found(1)[1]
+    monkeypatch.setenv("DELTASTREAM_ACTORS", "feed")
+    assert found() == ("ok", "not among the actors of this host")
