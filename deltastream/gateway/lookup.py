@@ -50,14 +50,17 @@ class Range:
         return None if cursor is None else f"{self.start:x}.{self.end:x}.{cursor}"
 
 
-def invalid(field: str, code: str, message: str, *, where: str = "query") -> NoReturn:
+def invalid(field: str, code: str, end: str, *, where: str = "query") -> NoReturn:
     """Refuse one parameter.
+
+    Args:
+        end: of a sentence that begins with the parameter's name.
 
     Raises:
         Problem: invalid_request.
     """
-    problem = FieldProblem(where=where, field=field, code=code, message=message)
-    raise Problem("invalid_request", errors=[problem])
+    problem = FieldProblem(where=where, field=field, code=code, message=f"{field} {end}.")
+    raise Problem("invalid_request", problem.message, errors=[problem])
 
 
 @contextmanager
@@ -202,7 +205,7 @@ def range_of(
     if first is None:
         invalid("start", "required", "is needed with an end")
     if first >= last:
-        invalid("start" if end is None else "end", "order", "a range begins before it ends")
+        invalid("start" if end is None else "end", "order", "leaves nothing between start and end")
     return Range(first, last)
 
 

@@ -50,7 +50,7 @@ AT_ONCE: Final = 500
 _IDENTITY: Final = frozenset(("root", "expiry", "timestamp"))
 """Columns that stand first in a table."""
 
-Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 366)]
+Hours = Annotated[float, msgspec.Meta(ge=0.01, le=24 * 366)]
 
 
 class ProductParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

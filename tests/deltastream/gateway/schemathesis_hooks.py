@@ -17,11 +17,20 @@ from deltastream.gateway.api import ROUTES
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.validation import Checker
 
+PLACE = "an instant that has been; a cursor of ours"
+RANGE = f"{PLACE}; one instant or a range, which begins before it ends"
+
 BEYOND: Final = {
-    "bars": "one instant or a range; a cursor of ours; a range that does not end before it begins",
-    "chain": "the same; strikes by number or by delta; a contract family that there is",
-    "underlying": "the same",
-    "quote": "a symbol that names a contract",
+    "bars": RANGE,
+    "underlying": RANGE,
+    "chain": f"{RANGE}, of one expiry; strikes by number or by delta",
+    "expiries": PLACE,
+    "quote": f"{PLACE}; a symbol with a date that there is",
+    "greeks": PLACE,
+    "max_pain": PLACE,
+    "open_interest": PLACE,
+    "pcr": PLACE,
+    "volatility_surface": PLACE,
     "change_password": "a password of 72 bytes at most, without control characters, not the email",
     "create_key": "a name that can be shown; only scopes that one has oneself",
     "register": "an email that is none of ours; a password as above",
@@ -32,6 +41,8 @@ BEYOND: Final = {
     "price": "columns of one length; what the model takes and nothing else; prices or volatilities",
 }
 """Operations with rules beyond their schema, which refuse with 400 what the schema admits."""
+
+assert set(BEYOND) <= {route.name for route in ROUTES}
 
 DESTRUCTIVE: Final = ("change_password", "delete_account", "logout", "logout_everywhere")
 """What ends the session that asks: each time another user's."""
