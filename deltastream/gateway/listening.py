@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -16,11 +17,13 @@ from deltastream.gateway.exposure import Address, address_of, problems, unsafe
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
 
-__all__ = ["CannotListen", "addresses_of", "listening", "tls_context"]
+__all__ = ["CannotListen", "addresses_of", "listening", "room_for", "tls_context"]
 
 BACKLOG: Final = 512
 SILENT_PEER_MS: Final = 20_000
 """A peer that acknowledges nothing for so long is cut off by the kernel."""
+OWN_FILES: Final = 256
+"""What the rest of a host may have open."""
 _REASONS: Final = {
     errno.EADDRINUSE: "another process listens there; set gateway.port to another port, or to 0 for any",
     errno.EACCES: "ports below 1024 need a right that this process has not",
@@ -79,6 +82,21 @@ def listening(address: Address, port: int) -> Iterator[socket.socket]:
             reason = _REASONS.get(error.errno or 0, error.strerror)
             raise CannotListen(f"The gateway cannot listen on {where}: {reason}.") from error
         yield sock
+
+
+def room_for(connections: int) -> int:
+    """Let this process open enough files for so many connections; for how many it may.
+
+    Each takes one, and where clients could take the last, the journal could not open its own.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # a service manager may forbid it
+            raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - OWN_FILES))
 
 
 def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:

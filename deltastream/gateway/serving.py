@@ -19,7 +19,7 @@ from deltastream.gateway._applications import App
 from deltastream.gateway._connection import Connection, Patience, Shared
 from deltastream.gateway._lifespan import lifespan
 from deltastream.gateway.exposure import base_url
-from deltastream.gateway.listening import addresses_of, listening, tls_context
+from deltastream.gateway.listening import addresses_of, listening, room_for, tls_context
 from deltastream.gateway.problems import MEDIA_TYPE, Problem
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
@@ -102,8 +102,10 @@ class _Server:
     ) -> None:
         self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
         self._tls = context
-        self._most = settings.limits.connections
+        self._most = room_for(settings.limits.connections)
         self._ending = WorkerContext(None)
+        if self._most < settings.limits.connections:
+            log.warning("too_few_files", connections=self._most, wanted=settings.limits.connections)
         self._shared = Shared(app, _config(settings), self._ending, patience, seams.ids.new)
         self._server: tuple[str, int] = _plain(sock.getsockname())
         self._open: dict[Connection, None] = {}

@@ -19,6 +19,8 @@ __all__ = ["Edge"]
 
 GATEWAY_STOP_S: Final = 1.5
 """The gateway lets its clients go within a second; the rest of a host's time is the pipeline's."""
+IMPORT_S: Final = 60.0
+"""A web framework is imported first, on a slow machine or a busy one too."""
 
 
 class Edge:
@@ -57,7 +59,12 @@ class Edge:
         if self.gateway is not None:
             children += [
                 ChildSpec(name="live", start=self._live.run),
-                ChildSpec(name="gateway", start=self.gateway.run, shutdown=GATEWAY_STOP_S),
+                ChildSpec(
+                    name="gateway",
+                    start=self.gateway.run,
+                    start_timeout=IMPORT_S,
+                    shutdown=GATEWAY_STOP_S,
+                ),
             ]
         return SupervisorSpec(
             name="edge",

@@ -35,9 +35,7 @@ class Frames:
         """The message, or for a chain what it changes, unless the whole is wanted."""
         if (frame := self._made.get((form, whole))) is None:
             body, kind = self._body(whole)
-            event = self._event(
-                form, body, kind=kind, first=first, seq=self._entry.seq
-            )
+            event = self._event(form, body, kind=kind, first=first, seq=self._entry.seq)
             frame = self._made[form, whole] = event
         return frame
 

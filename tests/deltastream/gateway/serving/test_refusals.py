@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import ssl
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import trio
 
 from deltastream.gateway._connection import Patience
-from deltastream.gateway.listening import CannotListen
+from deltastream.gateway.listening import CannotListen, room_for
 from deltastream.gateway.serving import DRAIN_S, serve
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
@@ -154,3 +155,36 @@ async def test_certificates_that_cannot_be_used_are_one_sentence(
     command = ["openssl", "ec", "-in", str(certificate[1]), "-aes128", "-passout", "pass:secret"]
     await trio.run_process([*command, "-out", str(encrypted)], capture_stderr=True)
     assert "the key is encrypted" in await refusal(secured(certificate[0], encrypted))
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("limits", "connections", "room", "left"),
+    [
+        ((1024, 524288), 1000, 1000, 1256),
+        ((65536, 65536), 1000, 1000, 65536),
+        ((1024, 1024), 1000, 768, 1024),
+        ((64, 64), 1000, 1, 64),
+        ((1024, resource.RLIM_INFINITY), 5000, 5000, 5256),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 5000, 5000, resource.RLIM_INFINITY),
+    ],
+)
+def test_there_are_files_enough_for_the_clients_or_fewer_clients(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], connections: int, room: int, left: int
+):
+    now = list(limits)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: tuple(now))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, given: now.__setitem__(slice(None), given))
+    assert room_for(connections) == room
+    assert now == [left, limits[1]]
+
+
+def test_where_the_limit_may_not_be_raised_there_are_fewer_clients(monkeypatch: pytest.MonkeyPatch):
+    def forbidden(which: int, limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 524288))
+    monkeypatch.setattr(resource, "setrlimit", forbidden)
+    assert room_for(1000) == 768
