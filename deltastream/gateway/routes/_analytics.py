@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -36,8 +36,10 @@ __all__ = [
     "chosen",
     "common",
     "each",
+    "identity_of",
     "in_turn",
     "instant",
+    "known",
     "numbers",
     "sent",
 ]
@@ -99,6 +101,7 @@ class Chosen:
         newest: time of the newest of the chains.
         flags: remarks on all of them.
         held: the one of them that the bus told last.
+        identity: tells these chains and flags from all others; None where they come from the store.
     """
 
     product: str
@@ -108,6 +111,7 @@ class Chosen:
     source: Literal["live", "store"]
     flags: tuple[str, ...]
     held: Held[EnrichedChain] | None
+    identity: Hashable = None
 
     @property
     def until(self) -> int:
@@ -140,6 +144,7 @@ async def chosen(services: Services, asked: ChainsParameters) -> Chosen:
     product = await product_named(services, asked.product)
     if at is None and (held := _live(services, product, date_text(asked.expiry), asked.root)):
         newest = max(one.message.ts_event for one in held)
+        flags = services.live.stale(product, services.seams.clock.now_ns(), newest)
         told = [one for one in held if one.position is not None]
         return Chosen(
             product=product,
@@ -147,8 +152,9 @@ async def chosen(services: Services, asked: ChainsParameters) -> Chosen:
             at=None,
             newest=newest,
             source="live",
-            flags=services.live.stale(product, services.seams.clock.now_ns(), newest),
+            flags=flags,
             held=max(told, key=lambda one: one.position.seq if one.position else 0, default=None),
+            identity=(product, *map(identity_of, held), flags),
         )
     chains = await _stored(services, product, date_text(asked.expiry), asked.root, at)
     newest = max(chain.ts_event for chain in chains)
@@ -217,6 +223,22 @@ def instant(ts: int, product: str) -> str:
     return iso(ts, zone_of(product))
 
 
+def identity_of(held: Held[Any]) -> Hashable:
+    """What tells a message from all others of its kind and product."""
+    message, at = held.message, held.position
+    series = (message.root, message.expiry) if isinstance(message, EnrichedChain) else ()
+    return (*series, None if at is None else (at.epoch, at.seq), message.ts_event, message.ts_recv)
+
+
+def known(call: Call[Any, Any], identity: Hashable) -> Answer | None:
+    """What has been answered to the same question of the same state."""
+    return None if identity is None else call.services.live.rendered.get(_key(call, identity))
+
+
+def _key(call: Call[Any, Any], identity: Hashable) -> Hashable:
+    return (call.parameters, call.media, identity)  # parameters of another route are of another type
+
+
 async def sent(
     call: Call[Any, Any],
     body: Any,
@@ -224,6 +246,7 @@ async def sent(
     kind: type[msgspec.Struct],
     *,
     cursor: str | None = None,
+    identity: Hashable = None,
 ) -> Answer:
     """The answer in the media type that is asked for.
 
@@ -232,11 +255,23 @@ async def sent(
         rows: what is answered as a table.
         kind: of the rows; its fields that are numbers, pairs of numbers or text are the columns.
         cursor: where it goes on.
+        identity: of the state that is answered and nothing else with it, to be kept for who asks next.
     """
-    seams, zone = call.services.seams, zone_of(body.product)
-    return await answered(
-        seams, call.media, body.meta, len(rows), lambda: body, lambda: _table(rows, kind, zone), cursor=cursor
+    services, zone = call.services, zone_of(body.product)
+    key = None if identity is None else _key(call, identity)
+    answer = await answered(
+        services.seams,
+        call.media,
+        body.meta,
+        len(rows),
+        lambda: body,
+        lambda: _table(rows, kind, zone),
+        cursor=cursor,
+        cache_key=key,
     )
+    if key is not None:
+        services.live.rendered.put(key, answer, len(answer.body))
+    return answer
 
 
 def _table(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], zone: ZoneInfo) -> Table:

@@ -21,7 +21,7 @@ from deltastream.analytics.exposure import (
     units_of_interest,
 )
 from deltastream.gateway.meta import Meta
-from deltastream.gateway.routes._analytics import ChainsParameters, chosen, common, each, instant, sent
+from deltastream.gateway.routes._analytics import ChainsParameters, chosen, common, each, instant, known, sent
 from deltastream.gateway.routing import ARROW, CSV, JSON, Answer, Call, route
 from deltastream.messages import EnrichedChain
 from deltastream.pricing import Convention
@@ -118,6 +118,8 @@ async def greeks(call: Call[GreeksParameters, None]) -> Answer:
     """
     asked = call.parameters
     now = await chosen(call.services, asked)
+    if (answer := known(call, now.identity)) is not None:
+        return answer
     parts = await each(now.chains, lambda chain: aggregates(chain, asked.convention))
     gamma = gamma_by_strike(now.chains)
     await trio.lowlevel.checkpoint()
@@ -132,7 +134,7 @@ async def greeks(call: Call[GreeksParameters, None]) -> Answer:
         profile=_profile(gamma) if asked.profile else None,
         meta=now.meta(*_FIELDS, *(f"{asked.convention}.{name}" for name in EXPOSURES)),
     )
-    return await sent(call, body, body.expiries, GreeksOfExpiry)
+    return await sent(call, body, body.expiries, GreeksOfExpiry, identity=now.identity)
 
 
 def _shown(

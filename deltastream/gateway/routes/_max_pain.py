@@ -11,7 +11,15 @@ from deltastream.analytics.exposure import units_of_interest
 from deltastream.analytics.open_interest import coverage
 from deltastream.gateway.lookup import Range, range_of, stored
 from deltastream.gateway.meta import Meta
-from deltastream.gateway.routes._analytics import HistoryParameters, Hours, chosen, in_turn, instant, sent
+from deltastream.gateway.routes._analytics import (
+    HistoryParameters,
+    Hours,
+    chosen,
+    in_turn,
+    instant,
+    known,
+    sent,
+)
 from deltastream.gateway.routing import ARROW, CSV, JSON, Answer, Call, route
 from deltastream.messages import EnrichedChain
 from deltastream.storage.protocol import MetricRow, Repository
@@ -139,7 +147,10 @@ async def max_pain(call: Call[MaxPainParameters, None]) -> Answer:
     asked, services = call.parameters, call.services
     now = await chosen(services, asked)
     history = None
-    if asked.hours is not None or asked.cursor is not None:
+    if asked.hours is None and asked.cursor is None:
+        if (answer := known(call, now.identity)) is not None:
+            return answer
+    else:
         begin = now.until - round((asked.hours or 1.0) * 3600e9)
         span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
         history = await _history(services.store, now.chains[0], span, asked.limit)
@@ -153,7 +164,7 @@ async def max_pain(call: Call[MaxPainParameters, None]) -> Answer:
     )
     if history is not None:
         return await sent(call, body, history.points, MaxPainPoint, cursor=history.cursor)
-    return await sent(call, body, body.expiries, MaxPainOfExpiry)
+    return await sent(call, body, body.expiries, MaxPainOfExpiry, identity=now.identity)
 
 
 def _of(chain: EnrichedChain) -> MaxPainOfExpiry:

@@ -23,7 +23,15 @@ from deltastream.analytics.open_interest import (
 from deltastream.gateway.instants import Instant
 from deltastream.gateway.lookup import moment, stored
 from deltastream.gateway.meta import Meta
-from deltastream.gateway.routes._analytics import ChainsParameters, chosen, each, instant, numbers, sent
+from deltastream.gateway.routes._analytics import (
+    ChainsParameters,
+    chosen,
+    each,
+    instant,
+    known,
+    numbers,
+    sent,
+)
 from deltastream.gateway.routing import ARROW, CSV, JSON, Answer, Call, route
 from deltastream.gateway.services import Services
 from deltastream.messages import BUILDUP, EnrichedChain
@@ -195,6 +203,9 @@ async def open_interest(call: Call[OpenInterestParameters, None]) -> Answer:
     """
     asked = call.parameters
     now = await chosen(call.services, asked)
+    identity = now.identity if asked.since is None else None
+    if (answer := known(call, identity)) is not None:
+        return answer
     series = now.chains[0]
     since, changes = await _since(call.services, moment(call.services, asked.since), series)
     body = OpenInterest(
@@ -205,7 +216,7 @@ async def open_interest(call: Call[OpenInterestParameters, None]) -> Answer:
         since=since,
         meta=now.meta(*_FIELDS),
     )
-    return await sent(call, body, body.strikes, InterestOfStrike)
+    return await sent(call, body, body.strikes, InterestOfStrike, identity=identity)
 
 
 def _of_expiry(chain: EnrichedChain, most: int) -> InterestOfExpiry:

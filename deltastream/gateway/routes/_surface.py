@@ -11,7 +11,15 @@ import numpy as np
 from deltastream.analytics.logarithm import log
 from deltastream.gateway.lookup import moment, nothing_yet, product_named, stored
 from deltastream.gateway.meta import Meta, meta_of, place_of, zone_of
-from deltastream.gateway.routes._analytics import ProductParameters, in_turn, instant, numbers, sent
+from deltastream.gateway.routes._analytics import (
+    ProductParameters,
+    identity_of,
+    in_turn,
+    instant,
+    known,
+    numbers,
+    sent,
+)
 from deltastream.gateway.routing import ARROW, CSV, JSON, Answer, Call, route
 from deltastream.messages import SurfaceSlice
 
@@ -103,6 +111,10 @@ async def volatility_surface(call: Call[ProductParameters, None]) -> Answer:
     if found is None:
         await nothing_yet(services, product, at, "surface")
     now = services.seams.clock.now_ns()
+    flags = services.live.stale(product, now, found.ts_event) if at is None else ()
+    identity = None if held is None else (product, identity_of(held), flags)
+    if (answer := known(call, identity)) is not None:
+        return answer
     body = Surface(
         product=product,
         expiries=await in_turn(found.slices, partial(_of, product), lambda part: len(part.strikes)),
@@ -112,11 +124,12 @@ async def volatility_surface(call: Call[ProductParameters, None]) -> Answer:
             zone_of(product),
             as_of={"quotes": found.ts_event},
             fields=_FIELDS,
-            flags=services.live.stale(product, now, found.ts_event) if at is None else (),
+            flags=flags,
             position=None if held is None else place_of(held),
         ),
     )
-    return await sent(call, body, [] if call.media == JSON else _points(body), SurfacePoint)
+    rows = [] if call.media == JSON else _points(body)
+    return await sent(call, body, rows, SurfacePoint, identity=identity)
 
 
 def _of(product: str, part: SurfaceSlice) -> SurfaceOfExpiry:

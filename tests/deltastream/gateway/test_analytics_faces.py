@@ -191,3 +191,17 @@ async def test_every_number_has_a_definition(autojump_clock, world):
         shown = await asked(world, route, product="NIFTY", **given)
         defined = set(shown.pop("meta")["definitions"])
         assert undefined(shown, "", defined) == set(), route.name
+
+
+async def test_the_same_question_of_the_same_state_is_answered_from_memory(autojump_clock, world):
+    for route in (MAX_PAIN, SURFACE, OI, GREEKS):
+        first = await world.call(route, product="NIFTY")
+        assert await world.call(route, product="NIFTY") is first
+        assert (await world.call(route, product="NIFTY", media=CSV)).body != first.body
+        assert (await world.call(route, product="SPY")).body != first.body
+    greeks = await world.call(GREEKS, product="NIFTY")
+    assert (await world.call(GREEKS, product="NIFTY", convention="inverse")).body != greeks.body
+    assert len({(await world.call(OI, product="NIFTY", window=n)).body for n in (1, 2)}) == 2
+    world.clock.advance(1000)
+    for route in (MAX_PAIN, SURFACE, OI, GREEKS):
+        assert "stale" in (await asked(world, route, product="NIFTY"))["meta"]["flags"]
