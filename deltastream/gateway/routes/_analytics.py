@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from deltastream.gateway.instants import Instant
 from deltastream.gateway.live import Held
-from deltastream.gateway.lookup import date_text, moment, nothing_yet, product_named, series_named, stored
+from deltastream.gateway.lookup import (
+    date_text,
+    history,
+    moment,
+    nothing_yet,
+    product_named,
+    series_named,
+    stored,
+)
 from deltastream.gateway.meta import Meta, iso, meta_of, place_of, zone_of
 from deltastream.gateway.rendering import answered
 from deltastream.gateway.routes.chains import ProductName
@@ -28,6 +36,7 @@ from deltastream.messages import EnrichedChain
 
 __all__ = [
     "AT_ONCE",
+    "MOST_HOURS",
     "ChainsParameters",
     "Chosen",
     "HistoryParameters",
@@ -52,7 +61,8 @@ AT_ONCE: Final = 500
 _IDENTITY: Final = frozenset(("root", "expiry", "timestamp"))
 """Columns that stand first in a table."""
 
-Hours = Annotated[float, msgspec.Meta(ge=0.01, le=24 * 366)]
+MOST_HOURS: Final = 24 * 366
+Hours = Annotated[float, msgspec.Meta(ge=0.01, le=MOST_HOURS)]
 
 
 class ProductParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,15 +142,18 @@ class Chosen:
         )
 
 
-async def chosen(services: Services, asked: ChainsParameters) -> Chosen:
+async def chosen(call: Call[Any, Any], asked: ChainsParameters) -> Chosen:
     """The chains that are asked for: of now from memory, of the past from the store.
 
     A series that has expired is read from the store, too, where its expiry is named.
 
     Raises:
-        Problem: not_found, invalid_request (a moment in the future) or store_unavailable.
+        Problem: not_found, forbidden, invalid_request (a moment in the future) or store_unavailable.
     """
+    services = call.services
     at = moment(services, asked.at)
+    if at is not None:
+        history(call.identity)
     product = await product_named(services, asked.product)
     if at is None and (held := _live(services, product, date_text(asked.expiry), asked.root)):
         newest = max(one.message.ts_event for one in held)

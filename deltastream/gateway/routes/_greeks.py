@@ -117,7 +117,7 @@ async def greeks(call: Call[GreeksParameters, None]) -> Answer:
     As a table: the expiries.
     """
     asked = call.parameters
-    now = await chosen(call.services, asked)
+    now = await chosen(call, asked)
     if (answer := known(call, now.identity)) is not None:
         return answer
     parts = await each(now.chains, lambda chain: aggregates(chain, asked.convention))

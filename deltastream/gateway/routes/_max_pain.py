@@ -9,7 +9,7 @@ import msgspec
 
 from deltastream.analytics.exposure import units_of_interest
 from deltastream.analytics.open_interest import coverage
-from deltastream.gateway.lookup import Range, range_of, stored
+from deltastream.gateway.lookup import Range, history, range_of, stored
 from deltastream.gateway.meta import Meta
 from deltastream.gateway.routes._analytics import (
     HistoryParameters,
@@ -145,25 +145,26 @@ async def max_pain(call: Call[MaxPainParameters, None]) -> Answer:
     As a table: the expiries, or the history where `hours` are asked for.
     """
     asked, services = call.parameters, call.services
-    now = await chosen(services, asked)
-    history = None
+    now = await chosen(call, asked)
+    past = None
     if asked.hours is None and asked.cursor is None:
         if (answer := known(call, now.identity)) is not None:
             return answer
     else:
+        history(call.identity)
         begin = now.until - round((asked.hours or 1.0) * 3600e9)
         span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
-        history = await _history(services.store, now.chains[0], span, asked.limit)
+        past = await _history(services.store, now.chains[0], span, asked.limit)
     mean = _mean(now.chains)
     body = MaxPain(
         product=now.product,
         expiries=[_of(chain) for chain in now.chains],
         weighted_mean=mean,
-        history=history,
+        history=past,
         meta=now.meta(*_FIELDS, reasons={} if mean is not None else {"weighted_mean": "no_weight"}),
     )
-    if history is not None:
-        return await sent(call, body, history.points, MaxPainPoint, cursor=history.cursor)
+    if past is not None:
+        return await sent(call, body, past.points, MaxPainPoint, cursor=past.cursor)
     return await sent(call, body, body.expiries, MaxPainOfExpiry, identity=now.identity)
 
 

@@ -21,7 +21,7 @@ from deltastream.analytics.open_interest import (
     total,
 )
 from deltastream.gateway.instants import Instant
-from deltastream.gateway.lookup import moment, stored
+from deltastream.gateway.lookup import history, moment, stored
 from deltastream.gateway.meta import Meta
 from deltastream.gateway.routes._analytics import (
     ChainsParameters,
@@ -202,11 +202,13 @@ async def open_interest(call: Call[OpenInterestParameters, None]) -> Answer:
     As a table: the strikes.
     """
     asked = call.parameters
-    now = await chosen(call.services, asked)
+    now = await chosen(call, asked)
     identity = now.identity if asked.since is None else None
     if (answer := known(call, identity)) is not None:
         return answer
     series = now.chains[0]
+    if asked.since is not None:
+        history(call.identity)
     since, changes = await _since(call.services, moment(call.services, asked.since), series)
     body = OpenInterest(
         product=now.product,

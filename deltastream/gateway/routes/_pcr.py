@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from itertools import groupby
 from math import fsum
 from operator import attrgetter
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import trio
 
 from deltastream.analytics.open_interest import ratio
-from deltastream.gateway.lookup import Range, range_of, stored
+from deltastream.gateway.lookup import Range, history, range_of, stored
 from deltastream.gateway.meta import Meta
 from deltastream.gateway.routes._analytics import (
     AT_ONCE,
+    MOST_HOURS,
+    Chosen,
     HistoryParameters,
-    Hours,
     chosen,
     common,
     in_turn,
@@ -41,10 +42,10 @@ class PcrParameters(HistoryParameters, frozen=True, kw_only=True, forbid_unknown
     """Which expiries, and how much of the history.
 
     Attributes:
-        hours: of history, up to `at` or to the newest data.
+        hours: of history, up to `at` or to the newest data; 0 for none of it.
     """
 
-    hours: Hours = 1.0
+    hours: Annotated[float, msgspec.Meta(ge=0, le=MOST_HOURS)] = 1.0
 
 
 class PcrPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,10 +140,28 @@ class Pcr(msgspec.Struct, frozen=True, kw_only=True):
 async def pcr(call: Call[PcrParameters, None]) -> Answer:
     """Put-call ratios: the trend, and now, by expiry and of all expiries together.
 
-    The trend is read from the store, and so not to be had while that is away. As a table: the trend.
+    The trend needs the scope `read:history`, and the store; with `hours=0` there is none of it. As a table:
+    the trend.
     """
+    asked = call.parameters
+    now = await chosen(call, asked)
+    points, cursor = await _trend(call, now) if asked.hours or asked.cursor else ([], None)
+    body = Pcr(
+        product=now.product,
+        data_points=len(points),
+        pcr_trend=points,
+        cursor=cursor,
+        all=_now(now.chains, None, None),
+        expiries=[_now([chain], chain.root, chain.expiry) for chain in now.chains],
+        meta=now.meta(*_FIELDS),
+    )
+    return await sent(call, body, points, PcrPoint, cursor=body.cursor)
+
+
+async def _trend(call: Call[PcrParameters, None], now: Chosen) -> tuple[list[PcrPoint], str | None]:
+    """The history that is asked for, and where it goes on."""
     asked, services = call.parameters, call.services
-    now = await chosen(services, asked)
+    history(call.identity)
     begin = now.until - round(asked.hours * 3600e9)
     span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
     with stored():
@@ -150,16 +169,7 @@ async def pcr(call: Call[PcrParameters, None]) -> Answer:
             points, after = await _of_all(services.store, now.product, asked.root, span, asked.limit)
         else:
             points, after = await _of_one(services.store, now.chains[0], span, asked.limit)
-    body = Pcr(
-        product=now.product,
-        data_points=len(points),
-        pcr_trend=points,
-        cursor=span.continued(after),
-        all=_now(now.chains, None, None),
-        expiries=[_now([chain], chain.root, chain.expiry) for chain in now.chains],
-        meta=now.meta(*_FIELDS),
-    )
-    return await sent(call, body, points, PcrPoint, cursor=body.cursor)
+    return points, span.continued(after)
 
 
 async def _of_one(

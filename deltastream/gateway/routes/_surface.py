@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from deltastream.analytics.logarithm import log
-from deltastream.gateway.lookup import moment, nothing_yet, product_named, stored
+from deltastream.gateway.lookup import history, moment, nothing_yet, product_named, stored
 from deltastream.gateway.meta import Meta, meta_of, place_of, zone_of
 from deltastream.gateway.routes._analytics import (
     ProductParameters,
@@ -102,6 +102,8 @@ async def volatility_surface(call: Call[ProductParameters, None]) -> Answer:
     """The volatility surface: smile and forward of every expiry. As a table: a line for each strike."""
     asked, services = call.parameters, call.services
     at = moment(services, asked.at)
+    if at is not None:
+        history(call.identity)
     product = await product_named(services, asked.product)
     held = services.live.surface(product) if at is None else None
     found = None if held is None else held.message

@@ -14,7 +14,7 @@ from deltastream.gateway import definitions
 from deltastream.gateway.instants import instant_of
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.routes.analytics import ROUTES
-from deltastream.gateway.routing import ARROW, CSV
+from deltastream.gateway.routing import ARROW, CSV, Call
 from deltastream.messages import OptionChain
 
 PCR, MAX_PAIN, SURFACE, OI, GREEKS, DEFINITIONS = ROUTES
@@ -205,3 +205,42 @@ async def test_the_same_question_of_the_same_state_is_answered_from_memory(autoj
     world.clock.advance(1000)
     for route in (MAX_PAIN, SURFACE, OI, GREEKS):
         assert "stale" in (await asked(world, route, product="NIFTY"))["meta"]["flags"]
+
+
+async def test_the_past_needs_a_right_of_its_own(autojump_clock, world):
+    async def refused(route, **given):
+        call = Call(
+            services=world.services,
+            identity=await world.identity("read:market"),
+            parameters=route.parameters(product="NIFTY", **given),
+            body=None,
+            media=route.media[0],
+            address="127.0.0.1",
+            request_id="r",
+            cookies={},
+            base="",
+        )
+        try:
+            await route.handler(call)
+        except Problem as problem:
+            return problem.code
+        return None
+
+    then = instant(world.live.newest("NIFTY"))
+    for route in SHOWN:
+        assert await refused(route, at=then) == "forbidden"
+    assert await refused(PCR) == "forbidden"
+    assert await refused(PCR, hours=0.0) is None
+    assert await refused(MAX_PAIN, hours=1.0) == "forbidden"
+    assert await refused(MAX_PAIN, cursor="0.1.x") == "forbidden"
+    assert await refused(OI, since=then) == "forbidden"
+    for route in (MAX_PAIN, SURFACE, OI, GREEKS):
+        assert await refused(route) is None
+
+
+async def test_ratios_of_now_need_no_store(autojump_clock, world):
+    async with world.store_away():
+        shown = await asked(world, PCR, product="NIFTY", hours=0.0)
+    assert shown["pcr_trend"] == []
+    assert shown["data_points"] == 0
+    assert shown["all"]["pcr_oi"] > 0
