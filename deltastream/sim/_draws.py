@@ -78,11 +78,17 @@ _Open = Callable[[str, float], bool]
 def _crash(d: _Drawing) -> dict[str, Any]:
     # those that do the work crash more often than those that look on
     weights = [1, 3, 3, 4, 4, 4, 4, 1]
-    return {"child": d.rng.choices(kinds.CHILDREN, weights)[0], "steps": d.steps()}
+    if d.scenario.people:
+        weights.append(3)
+    return {"child": d.rng.choices(_children(d), weights)[0], "steps": d.steps()}
+
+
+def _children(d: _Drawing) -> tuple[str, ...]:
+    return (*kinds.CHILDREN, kinds.AUTH) if d.scenario.people else kinds.CHILDREN
 
 
 def _crash_loop(d: _Drawing) -> dict[str, Any]:
-    child = d.rng.choice(kinds.CHILDREN[1:])
+    child = d.rng.choice(_children(d)[1:])
     return {"child": child, "gap_s": d.seconds(0.01, 2.0), "duration": d.lasting(2.0, 12.0)}
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 __all__ = [
+    "AUTH",
     "CHILDREN",
     "ClockJump",
     "Crash",
@@ -71,6 +72,9 @@ CHILDREN: Final = (
     "host/control",
 )
 """The children that can crash, by path."""
+
+AUTH: Final = "host/edge/auth"
+"""One more, where people have accounts."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):

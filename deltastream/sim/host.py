@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import trio
 
+from deltastream.accounts import AccountSettings
 from deltastream.actors import Feed
 from deltastream.bus import BusSettings, Entry, Record
 from deltastream.feeds.protocol import Provider
@@ -25,9 +26,12 @@ from deltastream.sim.seams import Work
 from deltastream.storage import SqliteRepository, StoreSettings
 from supervisors import ChildSpec, Event, LoopLag, SupervisorSpec
 
-__all__ = ["SimHost", "settings_of"]
+__all__ = ["ACCOUNTS", "SimHost", "settings_of"]
 
 T = TypeVar("T")
+
+ACCOUNTS: Final = AccountSettings(bcrypt_cost=4)
+"""As configured by default, but for the cost of a password, which is real time here."""
 
 _LAG_INTERVAL_S = 1.0
 
@@ -41,7 +45,8 @@ def settings_of(scenario: Scenario, data_dir: Path) -> Settings:
         data_dir=str(data_dir),
         bus=bus,
         store=StoreSettings(durability=scenario.durability),
-        actors=PIPELINE,
+        actors=(*PIPELINE, "auth") if scenario.people else PIPELINE,
+        accounts=ACCOUNTS,
         synthetic=SyntheticSettings(
             seed=scenario.seed,
             products=scenario.products,

@@ -92,6 +92,5 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             hours="real",
             readers=readers,
             read_interval_s=1.0,
-            people=2,
             profile=profile,
         )

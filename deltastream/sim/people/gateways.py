@@ -16,14 +16,15 @@ import trio
 
 from deltastream.accounts import (
     AccountService,
-    AccountSettings,
     Administration,
     KeyRing,
     SqliteAccountStore,
 )
 from deltastream.errors import DeltaStreamError, StoreError
 from deltastream.gateway.limits import LocalBuckets
+from deltastream.sim._kinds import AUTH
 from deltastream.sim.faults._strike import InjectedCrash
+from deltastream.sim.host import ACCOUNTS
 from deltastream.sim.machine import process
 from deltastream.sim.people.judge import Span
 from deltastream.sim.seams import SimSecrets
@@ -33,15 +34,9 @@ if TYPE_CHECKING:
     from deltastream.sim.host import SimHost
     from deltastream.sim.world import World
 
-__all__ = ["PATH", "Gateway", "Lost"]
+__all__ = ["Gateway", "Lost"]
 
 T = TypeVar("T")
-
-PATH: Final = "host/edge/auth"
-"""The child of the tree whose crashes these share."""
-
-SETTINGS: Final = AccountSettings(bcrypt_cost=4)
-"""As configured by default, but for the cost of a password, which is real time here."""
 
 _AGAIN_S: Final = 0.2
 _PATIENCE_S: Final = 30.0
@@ -52,64 +47,71 @@ class Lost(Exception):
 
 
 class Gateway:
-    """One gateway through all incarnations of the host.
+    """One gateway through all incarnations of the host: the first is the host's own, others are beside it.
 
     Attributes:
         number: from 0.
         life: of how many services this is the latest: each has forgotten what the last one counted.
-        service: accounts; None while there are none.
-        operator: what a command line beside it works with.
         buckets: of its rate limits.
     """
 
     def __init__(self, number: int, world: World) -> None:
         self.number = number
         self.life = 0
-        self.service: AccountService | None = None
-        self.operator: Administration | None = None
         self.buckets = LocalBuckets()
         self._starts = 0
         self._world = world
-        self._host: SimHost | None = None
-        self._store: SqliteAccountStore | None = None
+        self._own: AccountService | None = None
+        self._latest: AccountService | None = None
 
     async def run(self, host: SimHost) -> None:
         """Serve while this incarnation of the host lives. Cancellation: as the end of its process."""
         token = process.set(host)
         try:
-            while True:
+            while self.number:
                 try:
                     await self._live(host)
                 except* (DeltaStreamError, InjectedCrash):
-                    self.service = None
+                    pass
                 await trio.sleep(_AGAIN_S)
         finally:
             process.reset(token)
-            if self._host is host:
-                self.service = self.operator = self._host = None
 
     async def _live(self, host: SimHost) -> None:
-        world = self._world
         self._starts += 1
-        secrets = SimSecrets(world.rng(f"secrets/gateway/{self.number}/{self._starts}"))
+        secrets = SimSecrets(self._world.rng(f"secrets/gateway/{self.number}/{self._starts}"))
         seams = replace(host.seams, secrets=secrets)
         files = host.data_dir
-        ring = KeyRing(files.signing_keys, token_s=SETTINGS.access_s, seams=seams)
+        ring = KeyRing(files.signing_keys, token_s=ACCOUNTS.access_s, seams=seams)
         await ring.open()
         async with SqliteAccountStore(files.accounts, seams) as store:
-            operator = Administration(store, seams)
-            await operator.first_contact()
-            service = AccountService(store, ring, SETTINGS, seams, open_registration=True)
-            async with trio.open_nursery() as nursery:
-                run: Any = self._crashing(partial(_serve, service, host))
-                await nursery.start(run, None)  # it has no use for a context
-                self.life += 1
-                self._host, self._store = host, store
-                self.buckets, self.operator, self.service = LocalBuckets(), operator, service
+            service = AccountService(store, ring, ACCOUNTS, seams, open_registration=True)
+            try:
+                async with trio.open_nursery() as nursery:
+                    run: Any = self._crashing(partial(_serve, service, host))
+                    await nursery.start(run, None)  # it has no use for a context
+                    self._own = service
+            finally:
+                self._own = None
+
+    def _present(self) -> tuple[AccountService, SimHost]:
+        """The service and the process that it runs in.
+
+        Raises:
+            Lost: there is none.
+        """
+        host = self._world.host
+        service = self._own if self.number else _service_of(host)
+        if host is None or service is None:
+            raise Lost
+        if service is not self._latest:
+            self._latest, self.buckets = service, LocalBuckets()
+            self.life += 1
+        return service, host
 
     def _crashing(self, service: Service) -> Service:
         for wrap in self._world.wrap_child:
-            service = wrap(PATH, service)
+            service = wrap(AUTH, service)
         return service
 
     async def ask(self, question: Callable[[AccountService], Awaitable[T]]) -> tuple[T, Span]:
@@ -121,17 +123,13 @@ class Gateway:
             AccountError: what it refuses; `span` tells when.
             Lost: it gave no answer that counts.
         """
-        service, host = self.service, self._host
-        if service is None or host is None:
-            raise Lost
+        service, host = self._present()
         return await self._asked(host, partial(question, service))
 
     async def command(self, do: Callable[[Administration], Awaitable[T]]) -> tuple[T, Span]:
         """The same of what an operator does on the command line beside it; cancellation as well."""
-        operator, host = self.operator, self._host
-        if operator is None or host is None:
-            raise Lost
-        return await self._asked(host, partial(do, operator))
+        service, host = self._present()
+        return await self._asked(host, partial(do, Administration(service._store, service._seams)))
 
     async def _asked(self, host: SimHost, question: Callable[[], Awaitable[T]]) -> tuple[T, Span]:
         begun = trio.current_time()
@@ -154,7 +152,7 @@ class Gateway:
 
     def remembered(self) -> dict[str, int]:
         """How much the accounts keep in memory."""
-        service = self.service
+        service = self._latest
         if service is None:
             return {}
         return {
@@ -166,13 +164,16 @@ class Gateway:
 
     async def waiting(self) -> str | None:
         """What is still to be done, in words. Cancellation: no effect."""
-        if self.service is None or self._store is None:
-            return f"gateway {self.number} is away"
         try:
-            waiting = await self._store.revocations()
-        except StoreError:
+            service, _ = self._present()
+            waiting = await service._store.revocations()
+        except (Lost, StoreError):
             return f"gateway {self.number} cannot reach its accounts"
         return f"{len(waiting)} revocations are not on the bus" if waiting else None
+
+
+def _service_of(host: SimHost | None) -> AccountService | None:
+    return None if host is None or host.edge is None else host.edge.auth._service
 
 
 async def _serve(

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 from msgspec.structs import replace
 
+from deltastream.sim._kinds import AUTH, Crash, CrashLoop
 from deltastream.sim.case import Case, examine, scenario_of
 from deltastream.sim.people import People, gateways, judge
 from deltastream.sim.people.judge import Family, Guesses, Judge, Level, Right, Span
@@ -176,6 +177,15 @@ def test_a_gateway_that_has_no_host_answers_nothing(monkeypatch):
     ]
     assert examine(Case.of(scenario_of(seeds[0]))).violations == ()
     assert lost["lost"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Crash(id=1, at=5.0, child=AUTH), CrashLoop(id=1, at=5.0, duration=9.0, gap_s=0.5, child=AUTH)]
+)
+def test_accounts_that_crash_are_started_again(fault):
+    verdict = examine(Case(replace(scenario_of(3), duration_s=30.0), Plan((fault,))))
+    assert sum(verdict.counts.struck.values()) == 1
+    assert verdict.violations == ()
 
 
 def test_the_judge_writes_the_rules_out_on_its_own():
