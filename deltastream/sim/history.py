@@ -145,9 +145,17 @@ class Line:
         self.last = seq
 
     def is_back(self, seq: int, digest: bytes) -> bool:
-        """Whether a message given now says what one says that the last change of the epoch has made void."""
-        before = self.void.get((len(self.epochs) - 2, seq))
-        return before is not None and before.digest == digest
+        """Whether a message given now is one that the last change of the epoch has made void.
+
+        It says the same there. Of a source that says the same again and again, as one does that has
+        been told an earlier time of day, that proves nothing.
+        """
+        epoch = len(self.epochs) - 2
+        before = self.void.get((epoch, seq))
+        if before is None or before.digest != digest:
+            return False
+        beside = (self.void.get((epoch, seq + 1)), self.void.get((epoch, seq - 1)), self.live.get(seq - 1))
+        return all(other is None or other.digest != digest for other in beside)
 
     def lose(self, seq: int) -> None:
         """This message does not stand in the log any more, although its epoch holds."""

@@ -21,6 +21,7 @@ _MARKETS: Final = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX", "AAPL", "TSLA", "
 
 _BUNDLES_S: Final = (0.0, 0.5, 1.0, 2.0)
 _AGES_S: Final = (None, None, None, 5.0, 20.0)
+_PEOPLE: Final = (0, 0, 0, 2)
 _DURABILITIES: Final[tuple[Durability, ...]] = ("process", "process", "process", "power")
 
 
@@ -75,7 +76,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             max_age_s=rng.choice(_AGES_S),
             durability=rng.choice(_DURABILITIES),
             readers=2,
-            people=2,
+            people=rng.choice(_PEOPLE),
             profile=profile,
         )
 
