@@ -40,6 +40,7 @@ TUTORIAL = HERE / "tutorial"
 SERVER_CORE, CLIENT_CORE = 0, 1
 CONNECTIONS = 32
 CHAIN = "/api/data/chain/NIFTY"
+ANALYTICS = tuple(f"/api/analytics/{name}/NIFTY" for name in ("greeks", "oi", "volatility-surface", "pcr"))
 PARTS = ("chain", "tutorial", "storm", "memory")
 ASKED_CHAIN_PER_S, ASKED_P99_MS, ASKED_HEALTH_PER_S, ASKED_RATIO = 1200.0, 60.0, 1500.0, 3.0
 ASKED_MIB, ASKED_HOLD_MS = 200.0, 5.0
@@ -132,17 +133,19 @@ def running(settings: Mapping[str, str], *, core: int | None) -> Iterator[Server
                     os.sched_setaffinity(process.pid, {core})
                 wait_until_ready(port, "/ready", process)
                 server = Server(process, port, directory / "data")
-                wait_for_chain(server)
+                for path in (CHAIN, *ANALYTICS):
+                    wait_for(server, path)
                 yield server
             finally:
                 process.send_signal(signal.SIGINT)
 
 
-def wait_for_chain(server: Server, patience_s: float = 30.0) -> None:
+def wait_for(server: Server, path: str, patience_s: float = 30.0) -> None:
+    """Wait until there is something to answer."""
     deadline = time.monotonic() + patience_s
-    while asked(server.port, "GET", CHAIN, headers=server.bearer)[0] != 200:
+    while asked(server.port, "GET", path, headers=server.bearer)[0] != 200:
         if time.monotonic() > deadline:
-            raise SystemExit("no chain has come")
+            raise SystemExit(f"{path} has nothing to answer")
         time.sleep(0.1)
 
 
@@ -244,7 +247,7 @@ def measure_memory(seconds: float) -> tuple[list[tuple[str, ...]], float, float]
         for part in range(1, 6):
             until = time.monotonic() + seconds / 5
             while time.monotonic() < until:
-                for path in (CHAIN, "/api/analytics/greeks/SPY", "/api/analytics/volatility-surface/SPY"):
+                for path in (CHAIN, *ANALYTICS):
                     server.get(path)
                 time.sleep(0.2)
             lag = server.loop_lag()
