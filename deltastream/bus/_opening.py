@@ -114,8 +114,9 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
         mark_place(path, mark)
         # before anybody sees the epoch its name is in the file itself: a damaged log cannot take it
         journal.write_back()
+        opened = Opened(journal, report)
         _witness(path).unlink()
-        return Opened(journal, report)
+        return opened
     except BaseException:
         journal.close()
         raise

@@ -99,7 +99,7 @@ class TestSession:
             assert bus.salvage is None
         assert sorted(file.name for file in there.iterdir()) == ["a.db", "a.db.mark"]
 
-    @pytest.mark.parametrize("step", ["Journal", "check", "mark_place", "name_epoch"])
+    @pytest.mark.parametrize("step", ["Journal", "check", "mark_place", "name_epoch", "Reader"])
     async def test_an_opening_that_fails_does_not_make_a_whole_log_look_cut(
         self, tmp_path, virtual, autojump_clock, tick, monkeypatch, step
     ):
