@@ -179,7 +179,7 @@ _DRAW: Final[Mapping[str, tuple[type[Any], Callable[[_Drawing], dict[str, Any]]]
         lambda d: {
             "file": d.file(),
             "error": d.rng.choice(("busy", "io", "memory")),
-            "share": d.share(0.1, 1.0),
+            "share": d.seconds(0.01, 1.0),
             "duration": d.lasting(1.0, 8.0),
         },
     ),

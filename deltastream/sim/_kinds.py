@@ -45,7 +45,7 @@ __all__ = [
 
 Excuse = Literal[
     "restart", "give_up", "degraded", "stale", "refused", "dead_letter", "new_epoch", "lost_tail",
-    "lost_any", "store_behind", "late_clock",
+    "lost_any", "lost_place", "store_behind", "late_clock",
 ]  # fmt: skip
 """What may be seen because of a fault, and must not be seen otherwise.
 
@@ -55,7 +55,7 @@ stale: a product's open market is told to be silent.
 refused: the feed refuses messages; dead_letter: a group condemns messages.
 new_epoch: positions of the journal become void, with lineage.
 lost_tail: accepted messages at the end of the journal are gone; lost_any: anywhere in it. Readers
-learn it by a `Gap` or by the new epoch.
+learn it by a `Gap` or by the new epoch. lost_place: and how far a group was in it.
 store_behind: the store has lost effects, and needs the messages again.
 late_clock: times of day are not in order of arrival.
 """
@@ -188,8 +188,12 @@ class FlippedBytes(_Death, frozen=True, kw_only=True, tag="flipped_bytes"):
     def excuses(self) -> frozenset[Excuse]:
         """What may be seen because of it."""
         common: frozenset[Excuse] = frozenset({"restart", "dead_letter", "new_epoch"})
-        lost: frozenset[Excuse] = frozenset({"lost_tail"} if self.part == "wal" else {"lost_any"})
-        return common | lost
+        lost: dict[str, frozenset[Excuse]] = {
+            "wal": frozenset({"lost_tail"}),
+            "frames": frozenset({"lost_any"}),
+            "structure": frozenset({"lost_any", "lost_place"}),
+        }
+        return common | lost[self.part]
 
 
 class RuinedStore(_Death, frozen=True, kw_only=True, tag="ruined_store"):

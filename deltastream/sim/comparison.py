@@ -36,7 +36,6 @@ async def compare_store(
     *,
     share: float = 1.0,
     extras_excused: bool = False,
-    repeats_excused: bool = False,
 ) -> int:
     """Compare everything that a store holds with what it must hold.
 
@@ -52,7 +51,6 @@ async def compare_store(
         share: of the chains' and surfaces' bodies that are read; their metrics are all compared.
         extras_excused: derived messages may have taken effect and then been lost before the
             observer saw them.
-        repeats_excused: the store may have been given messages again under the name of another epoch.
 
     Returns:
         How many rows were compared.
@@ -60,7 +58,7 @@ async def compare_store(
     found = {stored.product: (stored.first_ts, stored.last_ts) for stored in await store.products()}
     rows = 0
     for product in model.products:
-        each = _Product(model, store, complain, rng, share, product, extras_excused, repeats_excused)
+        each = _Product(model, store, complain, rng, share, product, extras_excused)
         await each.compare()
         rows += each.rows
         span = found.pop(product, None)
@@ -81,7 +79,6 @@ class _Product:
         share: float,
         product: str,
         extras_excused: bool,
-        repeats_excused: bool,
     ) -> None:
         self._model = model
         self._store = store
@@ -90,7 +87,6 @@ class _Product:
         self._share = share
         self._product = product
         self._extras_excused = extras_excused
-        self._repeats_excused = repeats_excused
         self.rows = 0
         self.span: tuple[int, int] | None = None
 
@@ -289,9 +285,6 @@ class _Product:
         found = Counter(actual)
         self._tell(where, "missing" if what == "store" else what, required - found, expected)
         extra = found - required - optional
-        if self._repeats_excused:
-            again = Counter({key: extra[key] for key in extra if key in required or key in optional})
-            extra, optional = extra - again, optional + again
         if not (self._extras_excused and topic.startswith(_DERIVED)):
             self._tell(where, "extra" if what == "store" else what, extra, expected)
         spare = found - required
@@ -302,8 +295,6 @@ class _Product:
                     continue
                 spare[key] -= 1
             held.append((key, seen))
-            if self._repeats_excused:
-                held += [(key, seen)] * spare.pop(key, 0)
         if not (required - found) and not optional and [key for key, _ in held] != list(actual):
             self._complain("store_order", f"{where}: not in order of (ts_event, seq)")
         return [seen for _, seen in held]

@@ -118,26 +118,28 @@ class Derivations:
         kept = self._previous.get((market.product, market.root, market.expiry), [])
         return [chain for day, chain in kept if day < _day(market)]
 
-    def complete(self, lost: bool = False) -> None:
+    def complete(self, lost: bool = False, again: bool = False) -> None:
         """Nothing more will come: one result for each source, in their order, and no result without one.
 
         A source given up by the enricher has none; one that became void may have one or not.
 
         Args:
-            lost: a fault accounts for results that were lost when their sources were not, and for
-                sources that came again because it was lost how far the enricher was.
+            lost: a fault accounts for results that were lost when their sources were not.
+            again: a fault accounts for sources that came again, because it was lost how far the
+                enricher was.
         """
         for (topic, epoch, seq), (_, chain) in self._early.items():
             if not self._may_be_lost(f"enriched.chain.{chain.product}"):
                 self._complain("derived_wrong_source", f"{topic} {epoch}/{seq} was never seen")
         for line in self._history.matching("market.chain."):
-            self._complete(line, self._history.line(f"enriched.chain.{line.topic.rsplit('.', 1)[1]}"), lost)
+            enriched = self._history.line(f"enriched.chain.{line.topic.rsplit('.', 1)[1]}")
+            self._complete(line, enriched, lost, again)
 
     def _may_be_lost(self, topic: str) -> bool:
         line = self._history.lines.get(topic)
         return line is not None and bool(line.void or line.missing)
 
-    def _complete(self, market: Line, enriched: Line, lost: bool) -> None:
+    def _complete(self, market: Line, enriched: Line, lost: bool, again: bool) -> None:
         results: dict[int, int] = {}
         had: set[int] = set()
         latest = -1
@@ -150,18 +152,18 @@ class Derivations:
                 had.add(number)
                 continue
             results[number] = results.get(number, 0) + 1
-            if number < latest and sources[number].sound and not lost:
+            if number < latest and sources[number].sound and not again:
                 self._complain("derived_out_of_order", f"{enriched.topic} {seen.seq} comes late")
             latest = max(latest, number)
         # A backup from before an epoch brings messages back under names that their results do not know.
-        again = {sources[number].digest for number in (*results, *had) if sources[number].void}
+        back = {sources[number].digest for number in (*results, *had) if sources[number].void}
         for number, source in sources.items():
             count = results.get(number, 0)
             given_up = "enricher" in source.dead
             where = f"{market.topic} {source.seq}"
-            if count > 1 and not lost:
+            if count > 1 and not again:
                 self._complain("derived_twice", f"{where} has {count} results")
-            if source.void or (not count and (enriched.missing or source.digest in again)):
+            if source.void or (not count and (enriched.missing or source.digest in back)):
                 continue
             if (lost and number in had) or "lost" in source.dead:
                 continue

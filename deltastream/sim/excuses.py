@@ -52,10 +52,6 @@ class Excuses:
         """Whether any fault that struck so far accounts for one of these."""
         return any(not struck.excuses.isdisjoint(what) for struck in self._struck)
 
-    def count(self, what: str) -> int:
-        """How many faults that struck account for it."""
-        return sum(what in struck.excuses for struck in self._struck)
-
     def around(self, since: float, now: float, *what: str) -> bool:
         """Whether a fault accounts for one of these between `since` and `now`, its recovery included."""
         return any(

@@ -191,7 +191,7 @@ class Invariants:
         await check_log(host.bus, history, world.violate, lost=any_lost, share=self._share, kept_since=kept)
         check_trimmed(await host.bus.statistics(), history, world.violate, kept, excuses.ever("store_behind"))
         lost = excuses.ever("lost_tail", "lost_any")
-        self.model.bury(await host.bus.dead_letters(limit=_LETTERS), excuses.ever("lost_any"), lost=lost)
+        self.model.bury(await host.bus.dead_letters(limit=_LETTERS), any_lost, lost=lost)
         for topic, position, message in self._accepted.unseen():
             if lost:
                 self.model.suppose(topic, message)
@@ -202,19 +202,11 @@ class Invariants:
         copied = len(history.epochs) > 2 and lost
         for where in () if copied else self._accepted.back():
             world.violate("void_needlessly", f"{where} stands where it stood before it was declared void")
-        self.model.derivations.complete(excuses.ever("lost_any"))
+        self.model.derivations.complete(any_lost, excuses.ever("lost_place"))
         self.model.derivations.surfaces()
         rng = random.Random(f"instants/{world.scenario.seed}")
-        # Of two new epochs, the later may know nothing of the one between: a store that stands there is
-        # given everything again.
         await compare_store(
-            self.model,
-            host.store,
-            world.violate,
-            rng,
-            share=self._share,
-            extras_excused=lost,
-            repeats_excused=lost and excuses.count("new_epoch") > 1,
+            self.model, host.store, world.violate, rng, share=self._share, extras_excused=lost
         )
         await self.readers.compare(host.store, history)
 

@@ -3,11 +3,14 @@
 While they are in force, connections that a simulated process opens are of a class of ours that asks
 before and after each statement. So an error comes in the middle of a transaction, where SQLite
 itself would raise it, and leaves the transaction as SQLite would: rolled back after an input or
-output error, open after a lock. A process can be killed between any two statements.
+output error, open after a lock. A process can be killed between any two statements. On a full or
+failing disk the small files beside a database, such as the journal's mark, stay empty, too.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,8 +79,8 @@ class DiskFaults:
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        """Have connections of simulated processes fail as planned."""
-        real = sqlite3.connect
+        """Have connections of simulated processes, and what they write beside, fail as planned."""
+        real, real_open = sqlite3.connect, Path.open
 
         def connect(database: Any, *args: Any, **options: Any) -> sqlite3.Connection:
             host, file = process.get(), _file_of(str(database))
@@ -88,11 +91,28 @@ class DiskFaults:
             connection.belong(self, host, file)
             return connection
 
+        def open_path(path: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
+            host = process.get()
+            if host is not None and host.alive and "w" in mode and _file_of(path.name):
+                self.write_beside(path)
+            return real_open(path, mode, *args, **options)
+
         sqlite3.connect = connect  # type: ignore[assignment]
+        Path.open = open_path  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
             sqlite3.connect = real
+            Path.open = real_open  # type: ignore[method-assign]
+
+    def write_beside(self, path: Path) -> None:
+        """A file beside a database is about to be written anew; half of those on a full disk can be."""
+        file = _file_of(path.name)
+        for error in self._errors:
+            if error.fault.error == "io":
+                _leave_empty(path, file, error, errno.EIO, error.fault.share)
+        for full in self._full:
+            _leave_empty(path, file, full, errno.ENOSPC, 0.5)
 
     def reach(self, connection: _Connection, sql: str) -> Torn | None:
         """A statement is about to run: kill the process, raise, or let it be.
@@ -217,6 +237,14 @@ def _fail(connection: _Connection, code: int, keeps_transaction: bool) -> NoRetu
     error = sqlite3.OperationalError(text)
     error.sqlite_errorcode = code
     raise error
+
+
+def _leave_empty(path: Path, file: str | None, armed: Armed[Any], code: int, share: float) -> None:
+    """Raise what the operating system raises, for so many of the files, while the fault holds."""
+    if armed.on and armed.fault.file in ("both", file) and armed.rng.random() < share:
+        armed.strike(f"{path.name} cannot be written: {os.strerror(code)}")
+        path.touch()
+        raise OSError(code, os.strerror(code), str(path))
 
 
 def _file_of(database: str) -> str | None:

@@ -225,6 +225,26 @@ def test_a_journal_that_cannot_be_written_is_waited_for(fault):
     assert seen.downs == ["stopped"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (kinds.FullDisk(id=2, at=5.1, duration=4.0, file="journal"), "No space left on device"),
+        (
+            kinds.SqlError(id=2, at=5.1, duration=4.0, file="journal", error="io", share=1.0),
+            "Input/output error",
+        ),
+    ],
+    ids=["full", "io"],
+)
+def test_a_start_that_cannot_write_the_files_beside_its_journal_is_tried_again(fault, told):
+    seen = Seen(kinds.Kill(id=1, at=5.0, down_s=0.5), fault)
+    failed = [event for _, event in seen.events if event.kind is EventKind.START_FAILED]
+    assert any(f"{told}: '" in str(event.error) and ".frames-new" in str(event.error) for event in failed)
+    assert seen.downs[-1] == "stopped"
+    assert seen.logged("journal_epoch_renewed") == []
+    assert len(seen.epochs) == 1
+
+
 @pytest.mark.parametrize("error", ["io", "busy", "memory"])
 def test_a_store_that_cannot_be_used_degrades_who_uses_it(error):
     seen = Seen(kinds.SqlError(id=1, at=5.0, duration=4.0, file="store", error=error, share=1.0))
