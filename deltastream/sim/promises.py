@@ -52,6 +52,7 @@ _SUPERVISION: Final = {
     "two_incarnations": "a child never runs twice at once",
     "intensity_exceeded": "a supervisor restarts no more often than its intensity allows",
     "backoff_missing": "a child that has failed is not started again at once",
+    "backoff_regular": "children that fail together are not started again in step",
     "crash_unexplained": "a child crashes only where a fault accounts for it",
     "gave_up_early": "a supervisor gives up only beyond its intensity",
     "gave_up_unexplained": "a host gives up only where a fault accounts for it",

@@ -3,7 +3,7 @@
 For each supervisor it knows the order of the children, who runs, and when failures were counted.
 It judges four things: that failures are restarted within the intensity and given up beyond it, that
 children start in order and are stopped in reverse, and that giving up reaches the parent. And it knows how
-long a supervisor waits, at the least, before it starts a child that failed.
+long a supervisor waits, at the least, before it starts a child that failed, and that chance decides how long.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _ESCALATION_S: Final = 15.0
 """What stopping everything may take, twice over the default grace of a child."""
 _BACKOFF: Final = Backoff()
 """Of all supervisors of a host."""
+_BY_CHANCE: Final = 4
+"""How many delays in a row may be the longest possible: one in a hundred is, as it is told."""
 
 
 @dataclass
@@ -36,6 +38,7 @@ class _Supervisor:
         since: when each child has started, the last time.
         failures: of each child, in a row.
         earliest: when each child that failed may be started again.
+        longest: how many delays in a row were as long as they can be.
         gave_up: when, until the parent has dealt with it.
     """
 
@@ -49,6 +52,7 @@ class _Supervisor:
     since: dict[str, float] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     earliest: dict[str, float] = field(default_factory=dict)
+    longest: int = 0
     gave_up: float | None = None
     stuck: bool = False
 
@@ -68,12 +72,13 @@ class _Supervisor:
         self.stamps.append(now)
         return len(self.stamps)
 
-    def fail(self, name: str, now: float) -> None:
+    def fail(self, name: str, now: float, told: str) -> None:
         """A child failed that will be started again, after a while."""
         healthy = name in self.since and now - self.since[name] >= _BACKOFF.reset_after
         row = self.failures[name] = 1 if healthy else self.failures.get(name, 0) + 1
         longest = min(_BACKOFF.initial * _BACKOFF.factor ** (row - 1), _BACKOFF.maximum)
         self.earliest[name] = now + longest * (1 - _BACKOFF.jitter)
+        self.longest = self.longest + 1 if told == f"restart in {longest:.3g} s" else 0
 
 
 class Restarts:
@@ -173,7 +178,9 @@ class Restarts:
 
     def _backs_off(self, parent: _Supervisor, name: str, event: Event) -> None:
         """A failure was counted, and will be followed by a restart."""
-        parent.fail(name, event.at)
+        parent.fail(name, event.at, event.detail)
+        if parent.longest > _BY_CHANCE:
+            self._complain("backoff_regular", f"{parent.path} has delayed {parent.longest} restarts in full")
         count = parent.count(event.at)
         if count > parent.max_restarts:
             self._complain(

@@ -141,6 +141,16 @@ def test_a_child_that_fails_again_and_again_waits_longer_each_time(judge):
     ]
 
 
+@pytest.mark.parametrize(("share", "codes"), [(1.0, ["backoff_regular"]), (0.99, [])])
+def test_chance_decides_how_long_a_child_waits(shape, share, codes):
+    found = []
+    model = Restarts(shape, lambda code, detail: found.append(code))
+    for failures in range(1, 6):
+        told = f"restart in {0.1 * 2 ** (failures - 1) * share:.3g} s"
+        model.follow([Event(K.BACKING_OFF, "root/a", 20.0 * failures, 1, told)])
+    assert found == codes
+
+
 def test_a_child_that_was_healthy_begins_a_new_row_of_failures(judge):
     healthy = [(K.CRASHED, "root/sub/x", 40.0), (K.BACKING_OFF, "root/sub/x", 40.0)]
     assert judge(*failure("root/sub/x"), *healthy, (K.RESTARTED, "root/sub/x", 40.08)) == []

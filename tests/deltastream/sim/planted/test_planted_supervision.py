@@ -96,6 +96,18 @@ def test_restart_without_delay(planted):
     planted({"supervisors._backoff:Backoff.delay": bug}, seeds=10, caught="backoff_missing")
 
 
+def test_restart_without_jitter(planted):
+    def bug(original):
+        def delay(self, failures, rng):
+            return min(self.initial * self.factor ** (failures - 1), self.maximum)
+
+        return delay
+
+    planted(
+        {"supervisors._backoff:Backoff.delay": bug}, seeds=10, caught="backoff_regular", faults="crash_loop"
+    )
+
+
 def test_cancellation_dropped(planted):
     def bug(original):
         def ask_to_stop(self):
