@@ -63,6 +63,7 @@ def make_host(directory: str, port: int) -> MeasuredHost:
         "data_dir": directory,
         "log.level": "error",
         "gateway.port": port,
+        "sockets.port": 0,
         "gateway.limits.strangers_per_minute": 1_000_000,
         "gateway.limits.strangers_burst": 1_000_000,
         "gateway.limits.answer_s": 120.0,  # fifty wait in one line, on however slow a machine

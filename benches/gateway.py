@@ -119,6 +119,7 @@ def running(settings: Mapping[str, str], *, core: int | None) -> Iterator[Server
     port = free_port()
     variables = os.environ | {
         "DELTASTREAM_GATEWAY__PORT": str(port),
+        "DELTASTREAM_SOCKETS__PORT": "0",
         **{f"DELTASTREAM_{name}": value for name, value in settings.items()},
     }
     with tempfile.TemporaryDirectory(prefix="deltastream-bench-") as name:

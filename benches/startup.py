@@ -1,6 +1,6 @@
 """From the command to the first enriched chain in the store, and the memory of a host on defaults.
 
-The gateway is part of it, on a port of its own choice.
+The gateways are part of it, on ports of their own choice.
 
 python benches/startup.py                 ten starts; memory after one minute
 python benches/startup.py --minutes 10    memory after ten
@@ -27,7 +27,7 @@ from _machine import machine, percentiles, table
 def running(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`deltastream run` on defaults in a directory of its own."""
     command = [sys.executable, "-m", "deltastream", "run", "--data-dir", str(directory)]
-    environment = {**os.environ, "DELTASTREAM_GATEWAY__PORT": "0"}
+    environment = {**os.environ, "DELTASTREAM_GATEWAY__PORT": "0", "DELTASTREAM_SOCKETS__PORT": "0"}
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment) as process:
         try:

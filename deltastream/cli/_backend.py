@@ -56,6 +56,9 @@ class _Files:
     def loop_lag(self) -> LagStatistics | None:
         return None
 
+    def socket_statistics(self) -> None:
+        return None
+
     def request_stop(self, reason: str) -> None:
         raise OperationError("not_running", "No host is running.")
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -28,6 +29,8 @@ Finding = tuple[str, Verdict, str, str]
 _OLDEST_PYTHON: Final = (3, 11)
 _OLDEST_SQLITE: Final = (3, 35, 0)
 _LITTLE_SPACE: Final = 1 << 30
+_OWN_FILES: Final = 200
+"""About what a host opens beside its clients."""
 _ZONES: Final = ("Asia/Kolkata", "America/New_York")
 _OPTIONAL: Final = {"pyarrow": ("Parquet export", "pip install 'deltastream[parquet]'")}
 
@@ -69,6 +72,7 @@ def checks(settings: Settings) -> Iterator[Finding]:
         ("data directory", lambda: _data_directory(Path(settings.data_dir))),
         ("host", lambda: _host(Path(settings.data_dir))),
         ("gateway", lambda: _gateway(settings)),
+        ("sockets", lambda: _sockets(settings)),
         ("disk space", lambda: _space(settings)),
         ("time zones", _time_zones),
         ("terminal", _terminal),
@@ -179,6 +183,39 @@ def _gateway(settings: Settings) -> Outcome:
         return "fail", str(error), "`deltastream config show` tells where each setting comes from."
     who = "this machine alone" if is_private(gateway, addresses) else "other machines, too"
     return "ok", f"{base_url(gateway, gateway.port, addresses[0])}, for {who}", ""
+
+
+def _sockets(settings: Settings) -> Outcome:
+    """Whether the socket gateway could begin to listen now, and whether there are files enough for it."""
+    import resource
+
+    import msgspec
+    import trio
+
+    from deltastream.gateway.exposure import is_private
+    from deltastream.gateway.listening import addresses_of, listening
+    from deltastream.host.data_dir import DataDirectory
+    from deltastream.seams import Seams
+
+    sockets = settings.sockets
+    if "sockets" not in settings.actors:
+        return "ok", "not among the actors of this host", ""
+    there = msgspec.structs.replace(settings.gateway, host=sockets.host)
+    try:
+        addresses = trio.run(partial(addresses_of, there, Seams.system(), part="sockets"))
+        if DataDirectory(Path(settings.data_dir)).holder() is None:
+            with listening(addresses[0], sockets.port, part="sockets"):
+                pass
+    except DeltaStreamError as error:
+        return "fail", str(error), "`deltastream config show` tells where each setting comes from."
+    who = "this machine alone" if is_private(there, addresses) else "other machines, too"
+    found = f"port {sockets.port} of {addresses[0]}, for {who}"
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    wanted = sockets.connections + _OWN_FILES
+    if resource.RLIM_INFINITY != files < wanted:
+        room = f"{found}; {files:,} open files are room for {max(files - _OWN_FILES, 0):,} clients"
+        return "warn", room, f"For sockets.connections of them: ulimit -n {wanted}, or LimitNOFILE."
+    return "ok", found, ""
 
 
 def _space(settings: Settings) -> Outcome:

@@ -106,6 +106,8 @@ def render(plain: dict[str, Any], settings: Settings) -> Group:
         parts += [Text(), _bus(plain["bus"], plain["running"])]
         if plain["bus"]["groups"]:
             parts += [Text(), _groups(plain["bus"]["groups"])]
+    if plain["sockets"] is not None:
+        parts += [Text(), _sockets(plain["sockets"])]
     return Group(*parts, Text(), _sizes(plain, settings))
 
 
@@ -124,6 +126,8 @@ def _headline(plain: dict[str, Any]) -> Text:
     text.append("\n").append_text(clean(plain["data_dir"]))
     if plain.get("gateway"):
         text.append("\n").append_text(clean(plain["gateway"]))
+    if (sockets := plain.get("sockets")) and sockets["url"]:
+        text.append("\n").append_text(clean(sockets["url"]))
     return text
 
 
@@ -191,6 +195,19 @@ def _groups(groups: list[dict[str, Any]]) -> Any:
         style = "yellow" if total["dead"] or total["lost"] else None
         shown.add_row(name, *(f"{count:,}" for count in total.values()), style=style)
     return shown
+
+
+def _sockets(plain: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    text = Text.assemble(
+        ("sockets  ", "bold"),
+        f"{plain['connections']:,} connections in {plain['rooms']:,} rooms,"
+        f" {plain['frames']:,} frames in {plain['writes']:,} writes",
+    )
+    if plain["passed"]:
+        text.append(f", {plain['passed']:,} passed over slow clients", "yellow")
+    return text
 
 
 def _sizes(plain: dict[str, Any], settings: Settings) -> Text:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import h11
 import msgspec
@@ -20,11 +20,13 @@ import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from deltastream.gateway._applications import App, Applications
+from deltastream.gateway._websocket import WebSocket, asks_for_websocket
 from deltastream.gateway.problems import MEDIA_TYPE, Problem
 
 __all__ = ["Connection", "Patience", "Shared"]
@@ -212,6 +214,33 @@ class _Http1(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Whoever asks for HTTP/2 is answered in HTTP/1.1."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """As hypercorn does, but of a WebSocket our own."""
+        if not asks_for_websocket(request):
+            await super()._create_stream(request)
+            return
+        self.stream = WebSocket(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        asked = Request(
+            stream_id=STREAM_ID,
+            headers=list(request.headers),
+            http_version=request.http_version.decode(),
+            method=request.method.decode("ascii"),
+            raw_path=request.target,
+            state=self.connection_state,
+        )
+        await self.stream.handle(asked)
 
     async def _send_h11_event(self, event: Any) -> None:
         """Send, but the head of an answer not before the first of its body."""

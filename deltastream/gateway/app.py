@@ -44,7 +44,9 @@ class Gateway:
         self.app = _QuartApp()
         self.app.answer = Pipeline(services, _declared(self.app, routes), buckets, self.app.url_map).answer
         app: Application = self.app  # type: ignore[assignment]  # typed by hypercorn's dictionaries
-        self._shell = Shell(app, services.settings, services.seams, services.counters)
+        self._shell = Shell(
+            app, services.settings, services.seams, services.counters, sockets=services.sockets
+        )
 
     @property
     def counters(self) -> Counters:

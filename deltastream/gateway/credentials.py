@@ -36,7 +36,8 @@ async def identify(accounts: AccountService, exchange: Exchange) -> Identity | N
     else:
         assert key is not None  # one of them is there
         credential = key
-    return await accounts.authenticate(credential.decode("latin1"))
+    exchange.credential = credential.decode("latin1")
+    return await accounts.authenticate(exchange.credential)
 
 
 def authorise(route: Route, identity: Identity | None) -> None:

@@ -70,6 +70,7 @@ class Exchange:
         base: scheme, host and path prefix, without a final slash.
         route: path template of the route, "" where none matches.
         identity: whose request it is, once that is known.
+        credential: by what they told; secret.
         extra: headers that go with the answer whatever it will be.
         closes: whether the connection must not be used again.
     """
@@ -83,6 +84,7 @@ class Exchange:
         "address",
         "base",
         "closes",
+        "credential",
         "extra",
         "headers",
         "host",
@@ -117,6 +119,7 @@ class Exchange:
         self.id = self.path = self.address = self.host = self.base = self.route = ""
         self.secure = False
         self.identity: Identity | None = None
+        self.credential: str | None = None
         self.extra: Headers = []
         self.closes = False
 

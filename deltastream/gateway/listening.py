@@ -1,4 +1,4 @@
-"""The gateway's socket and its certificate: opened before anything else, refused with one sentence."""
+"""The gateways' sockets and their certificate: opened before anything else, refused with one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv6Address
-from typing import Final
+from typing import Final, Literal
 
 from deltastream.errors import DeltaStreamError
 from deltastream.gateway.exposure import Address, address_of, problems, unsafe
@@ -25,35 +25,45 @@ SILENT_PEER_MS: Final = 20_000
 OWN_FILES: Final = 256
 """What the rest of a host may have open."""
 _REASONS: Final = {
-    errno.EADDRINUSE: "another process listens there; set gateway.port to another port, or to 0 for any",
+    errno.EADDRINUSE: "another process listens there; set {part}.port to another port, or to 0 for any",
     errno.EACCES: "ports below 1024 need a right that this process has not",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
+
+
+Part = Literal["gateway", "sockets"]
+"""Whose settings are spoken of."""
+_WHO: Final = {"gateway": "The gateway", "sockets": "The socket gateway"}
 
 
 class CannotListen(DeltaStreamError):
     """The gateway cannot be reached as it is set."""
 
 
-async def addresses_of(settings: GatewaySettings, seams: Seams) -> list[Address]:
+async def addresses_of(settings: GatewaySettings, seams: Seams, *, part: Part = "gateway") -> list[Address]:
     """The addresses that `host` stands for, checked to be safe to bind with these settings.
 
     Cancellation: a look-up that has begun completes.
+
+    Args:
+        settings: the gateway's; for sockets, with their host in its place.
+        seams: threads to look names up.
+        part: whose host it is.
 
     Raises:
         CannotListen: there is none, or binding one would let others in by accident.
     """
     if wrong := problems(settings):
-        raise CannotListen(f"gateway.{wrong[0]}.")
+        raise CannotListen(f"{part if wrong[0].startswith('host:') else 'gateway'}.{wrong[0]}.")
     address = address_of(settings.host)
-    addresses = [address] if address else await seams.threads.run(_looked_up, settings.host)
+    addresses = [address] if address else await seams.threads.run(_looked_up, settings.host, part)
     if wrong := unsafe(settings, addresses):
-        raise CannotListen(f"gateway.{wrong[0]}.")
+        raise CannotListen(f"{part}.{wrong[0]}.")
     return addresses
 
 
 @contextmanager
-def listening(address: Address, port: int) -> Iterator[socket.socket]:
+def listening(address: Address, port: int, *, part: Part = "gateway") -> Iterator[socket.socket]:
     """A socket that accepts connections, closed when the context is left.
 
     What is accepted inherits its options: small packets go at once, and a peer that is gone does not
@@ -66,7 +76,7 @@ def listening(address: Address, port: int) -> Iterator[socket.socket]:
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise CannotListen(f"The gateway has no socket: {error.strerror}.") from error
+        raise CannotListen(f"{_WHO[part]} has no socket: {error.strerror}.") from error
     with sock:
         try:
             sock.setblocking(False)
@@ -79,8 +89,8 @@ def listening(address: Address, port: int) -> Iterator[socket.socket]:
             sock.listen(BACKLOG)
         except OSError as error:
             where = f"[{address}]:{port}" if family == socket.AF_INET6 else f"{address}:{port}"
-            reason = _REASONS.get(error.errno or 0, error.strerror)
-            raise CannotListen(f"The gateway cannot listen on {where}: {reason}.") from error
+            reason = str(_REASONS.get(error.errno or 0, error.strerror)).format(part=part)
+            raise CannotListen(f"{_WHO[part]} cannot listen on {where}: {reason}.") from error
         yield sock
 
 
@@ -126,16 +136,16 @@ def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
     return context
 
 
-def _looked_up(name: str) -> list[Address]:
+def _looked_up(name: str, part: Part) -> list[Address]:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
-        raise CannotListen(f"gateway.host: {name!r} is not known here: {said}.") from error
+        raise CannotListen(f"{part}.host: {name!r} is not known here: {said}.") from error
     addresses = [address_of(str(where[0]).partition("%")[0]) for *_, where in found]
     ordered = sorted((a for a in addresses if a is not None), key=lambda a: (a.version, a.packed))
     if not ordered:
-        raise CannotListen(f"gateway.host: {name!r} has no address.")
+        raise CannotListen(f"{part}.host: {name!r} has no address.")
     return list(dict.fromkeys(ordered))
 
 

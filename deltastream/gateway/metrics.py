@@ -30,6 +30,7 @@ from deltastream.bus import BusStatistics
 from deltastream.errors import DeltaStreamError
 from deltastream.gateway.counters import BOUNDS_S, GatewayStatistics
 from deltastream.host.operations import HostView
+from deltastream.sockets.statistics import SocketStatistics
 from deltastream.storage.protocol import StoreStatistics
 from supervisors import ChildState, LagStatistics, SupervisorStatistics
 
@@ -53,6 +54,7 @@ class Reading:
     bus: BusStatistics | None
     store: StoreStatistics | None
     gateway: GatewayStatistics
+    sockets: SocketStatistics | None
 
 
 async def read(host: HostView, gateway: GatewayStatistics) -> Reading:
@@ -66,6 +68,7 @@ async def read(host: HostView, gateway: GatewayStatistics) -> Reading:
         bus=await _soon(host.bus.statistics),
         store=await _soon(host.store.statistics),
         gateway=gateway,
+        sockets=host.socket_statistics(),
     )
 
 
@@ -104,6 +107,8 @@ class _Host(Collector):
         yield from _bus(reading.bus)
         yield from _store(reading.store)
         yield from _gateway(reading.gateway)
+        if reading.sockets is not None:
+            yield from _sockets(reading.sockets)
 
 
 @cache
@@ -227,6 +232,18 @@ def _gateway(gateway: GatewayStatistics) -> Iterator[Metric]:
     yield durations
     yield _one("http_requests_active", "Requests on their way.", gateway.active)
     yield _total("http_sent_bytes", "Bytes of bodies sent.", gateway.sent_bytes)
+
+
+def _sockets(sockets: SocketStatistics) -> Iterator[Metric]:
+    yield _one("socket_connections", "Sockets open, on both ports.", sockets.connections)
+    yield _one("socket_rooms", "Rooms that somebody is in.", sockets.rooms)
+    yield _total("socket_sent_frames", "Frames that clients have taken.", sockets.frames)
+    yield _total("socket_writes", "Writes in which they left.", sockets.writes)
+    yield _total("socket_passed_batches", "Batches that slow clients did not get.", sockets.passed)
+    closed = _counter("socket_closes", "Connections that we closed.", "code")
+    for code, count in sorted(sockets.closed.items()):
+        closed.add_metric([str(code)], count)
+    yield closed
 
 
 def _kind(topic: str) -> str:

@@ -85,6 +85,7 @@ class Pipeline:
             request_id=exchange.id,
             cookies=_cookies(exchange),
             base=exchange.base,
+            credential=exchange.credential,
         )
         return await self._encoder.encode(exchange, route, await route.handler(call), media)
 

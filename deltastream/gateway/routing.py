@@ -80,6 +80,7 @@ class Call(Generic[P, B]):
         request_id: names it in the log.
         cookies: that came with it.
         base: scheme, host and path prefix by which the client reached us, without a final slash.
+        credential: by which they told who they are; secret.
     """
 
     services: Services
@@ -91,6 +92,7 @@ class Call(Generic[P, B]):
     request_id: str
     cookies: Mapping[str, str]
     base: str
+    credential: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from deltastream.bus import Bus
 from deltastream.gateway.counters import Counters
 from deltastream.gateway.live import Live
 from deltastream.gateway.settings import GatewaySettings
+from deltastream.gateway.sockets import Sockets
 from deltastream.seams import Seams
 from deltastream.storage.protocol import Repository
 
@@ -31,6 +32,7 @@ class Services:
         live: the latest state, followed from the bus, readable while the store is away.
         accounts: who may do what.
         host: the tree and what can be asked of it.
+        sockets: who serves sockets; None: nobody on this host.
         counters: what the gateway has done.
     """
 
@@ -41,4 +43,5 @@ class Services:
     live: Live
     accounts: AccountService
     host: HostView
+    sockets: Sockets | None = None
     counters: Counters = field(default_factory=Counters)

@@ -8,6 +8,7 @@ answer has, makes problem documents of exceptions, writes the log line and count
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from math import ceil
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ from deltastream.gateway.hosts import Hosts
 from deltastream.gateway.origins import Origins
 from deltastream.gateway.problems import MEDIA_TYPE, Problem
 from deltastream.gateway.settings import GatewaySettings
+from deltastream.gateway.sockets import PATH as SOCKETS_PATH
+from deltastream.gateway.sockets import Sockets
 from deltastream.gateway.targets import decode_path, split_target
 from deltastream.seams import Seams
 
@@ -55,6 +58,8 @@ SECURITY_HEADERS: Final[Headers] = [
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _CLOSE: Final = (b"connection", b"close")
 _GONE: Final = 499
+_SWITCHED: Final = 101
+_SECURE: Final = ("https", "wss")
 _BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 """What servers raise of a connection that ends while we send."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -73,13 +78,21 @@ class Shell:
         settings: of the gateway.
         seams: ids.
         counters: what counts; its own unless given.
+        sockets: who serves sockets; they are refused unless given.
     """
 
     def __init__(
-        self, app: Application, settings: GatewaySettings, seams: Seams, counters: Counters | None = None
+        self,
+        app: Application,
+        settings: GatewaySettings,
+        seams: Seams,
+        counters: Counters | None = None,
+        *,
+        sockets: Sockets | None = None,
     ) -> None:
         self.counters = counters or Counters()
         self._app = app
+        self._sockets = sockets
         self._limits = settings.limits
         self._prefix = settings.path_prefix
         self._ids = seams.ids
@@ -140,10 +153,26 @@ class Shell:
         Raises:
             Problem: it must not go further.
         """
+        limits = self._limits
+        preflight = self._look(exchange, scope)
+        if preflight is not None:
+            return preflight
+        exchange.limit_body(limits.body_bytes, began + limits.body_s)
+        if self.counters.active > limits.connections:
+            raise Problem("overloaded", retry_after_s=_OVERLOAD_RETRY_S)
+        return None
+
+    def _look(self, exchange: Exchange, scope: Scope) -> Response | None:
+        """Who calls, by which name, from which page; the answer where a page asks for just that.
+
+        Raises:
+            Problem: it must not go further.
+        """
         limits, headers = self._limits, exchange.headers
         peer = (scope.get("client") or ("",))[0]
+        scheme = "https" if scope["scheme"] in _SECURE else "http"
         exchange.address = self._proxies.client(peer, headers.get(b"x-forwarded-for"))
-        exchange.secure = self._proxies.secure(peer, scope["scheme"], headers.get(b"x-forwarded-proto"))
+        exchange.secure = self._proxies.secure(peer, scheme, headers.get(b"x-forwarded-proto"))
         if len(exchange.target) + len(exchange.query) > limits.target_bytes:
             raise Problem("target_too_long", f"An address may have {limits.target_bytes} bytes at most.")
         if exchange.size > limits.header_bytes:
@@ -157,9 +186,6 @@ class Shell:
         if preflight is not None:
             return preflight
         exchange.path = self._without_prefix(decode_path(path))
-        exchange.limit_body(limits.body_bytes, began + limits.body_s)
-        if self.counters.active > limits.connections:
-            raise Problem("overloaded", retry_after_s=_OVERLOAD_RETRY_S)
         return None
 
     async def _ask(self, exchange: Exchange, scope: Scope, receive: Receive) -> Response:
@@ -197,9 +223,37 @@ class Shell:
         return path
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse: nothing here speaks WebSocket. Servers answer an unaccepted close with status 403."""
-        await receive()
-        await send({"type": "websocket.close", "code": 1000})
+        """Hand over to who serves sockets, after the same checks as of every request."""
+        exchange = Exchange({**scope, "method": "GET"}, receive)
+        exchange.id = self._id(exchange)
+        named = structlog.contextvars.bind_contextvars(request_id=exchange.id)
+        try:
+            await self._open_socket(exchange, scope, receive, send)
+        finally:
+            structlog.contextvars.reset_contextvars(**named)
+
+    async def _open_socket(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        began = trio.current_time()
+        try:
+            self._look(exchange, scope)
+            if exchange.path != SOCKETS_PATH:
+                raise Problem("not_found")
+            if self._sockets is None:
+                raise Problem("forbidden", "No sockets are served here.")
+        except Problem as problem:
+            exchange.closes = True
+            response = self._finished(exchange, problem_response(problem, exchange))
+            self._count_socket(exchange, response.status, len(response.body), began)
+            await _refuse(response, receive, send)
+            return
+        exchange.route = SOCKETS_PATH
+        self._count_socket(exchange, _SWITCHED, 0, began)
+        await self._sockets(scope, receive, send, exchange.address)
+
+    def _count_socket(self, exchange: Exchange, status: int, size: int, began: float) -> None:
+        taken = trio.current_time() - began
+        self.counters.count("GET", exchange.route, status, taken, size)
+        _tell(exchange, status, size, taken)
 
 
 class _Answer:
@@ -241,6 +295,15 @@ def _explained(error: BaseException, exchange: Exchange) -> Response:
         log.error("defect", route=exchange.route or None, exc_info=error)
         problem = Problem("internal")
     return problem_response(problem, exchange)
+
+
+async def _refuse(response: Response, receive: Receive, send: Send) -> None:
+    """Answer a handshake in HTTP."""
+    await receive()  # websocket.connect
+    head = {"status": response.status, "headers": response.headers}
+    with suppress(*_BROKEN):
+        await send({"type": "websocket.http.response.start", **head})
+        await send({"type": "websocket.http.response.body", "body": response.body, "more_body": False})
 
 
 async def _deliver(response: Response, send: Send) -> None:

@@ -30,11 +30,12 @@ from deltastream.feeds.synthetic import SyntheticSettings
 from deltastream.gateway import exposure
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.host.layers import Given, Origin, build, child_type, leaves
+from deltastream.sockets.settings import SocketSettings
 from deltastream.storage.settings import StoreSettings
 
 __all__ = ["PIPELINE", "Actor", "Configuration", "Flag", "LogSettings", "Settings", "load"]
 
-Actor = Literal["feed", "enricher", "storage", "analytics", "auth", "gateway"]
+Actor = Literal["feed", "enricher", "storage", "analytics", "auth", "gateway", "sockets"]
 PIPELINE: Final[tuple[Actor, ...]] = ("feed", "enricher", "storage", "analytics")
 """The actors that let no stranger in."""
 
@@ -66,11 +67,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             default ``$XDG_DATA_HOME/deltastream``, that is ``~/.local/share/deltastream``.
         actors: which run on this host; all of them unless given.
         feed: where market data comes from.
-        log, bus, store, synthetic, replay, analytics, accounts, gateway: settings of the parts.
+        log, bus, store, synthetic, replay, analytics, accounts, gateway, sockets: settings of the parts.
     """
 
     data_dir: Annotated[str, msgspec.Meta(min_length=1)]
-    actors: tuple[Actor, ...] = (*PIPELINE, "auth", "gateway")
+    actors: tuple[Actor, ...] = (*PIPELINE, "auth", "gateway", "sockets")
     feed: Literal["synthetic", "replay"] = "synthetic"
     log: LogSettings = LogSettings()
     bus: BusSettings = BusSettings()
@@ -80,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     analytics: AnalyticsSettings = AnalyticsSettings()
     accounts: AccountSettings = AccountSettings()
     gateway: GatewaySettings = GatewaySettings()
+    sockets: SocketSettings = SocketSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +177,27 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "actors: a host without actors does nothing; name some, or leave it out for all of them"
     for name in dict.fromkeys(name for name in actors if actors.count(name) > 1):
         yield f"actors: {name} is named twice"
-    if "gateway" in actors and "auth" not in actors:
-        yield "actors: gateway needs auth, which tells it who may do what"
+    for name in ("gateway", "sockets"):
+        if name in actors and "auth" not in actors:
+            yield f"actors: {name} needs auth, which tells it who may do what"
     wrong = exposure.problems(settings.gateway)
     if "gateway" in actors and not wrong:
         wrong = exposure.exposed(settings.gateway)
     yield from (f"gateway.{problem}" for problem in wrong)
+    if "sockets" in actors:
+        yield from _contradictions_of_sockets(settings, gateway_is_wrong=bool(wrong))
+
+
+def _contradictions_of_sockets(settings: Settings, *, gateway_is_wrong: bool) -> Iterator[str]:
+    """What is wrong with where sockets are served; who may open them is the gateway's to say."""
+    sockets, gateway = settings.sockets, settings.gateway
+    there = msgspec.structs.replace(gateway, host=sockets.host)
+    wrong = [problem for problem in exposure.problems(there) if problem.startswith("host:")]
+    if not wrong and not gateway_is_wrong:
+        wrong = exposure.exposed(there)
+    yield from (f"sockets.{problem}" for problem in wrong)
+    if "gateway" in settings.actors and sockets.port == gateway.port != 0 and sockets.host == gateway.host:
+        yield f"sockets.port: {sockets.port} is the gateway's as well; give another, or 0 for any"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from deltastream.host.config import Settings
 from deltastream.host.data_dir import DataDirectory
 from deltastream.messages import DeadLetter, Message, Position, decode, encode, to_builtins
 from deltastream.seams import Seams
+from deltastream.sockets.statistics import SocketStatistics
 from deltastream.storage.protocol import Page, Repository, StoredExpiry
 from supervisors import ChildStatistics, LagStatistics, SupervisorStatistics
 
@@ -82,6 +83,10 @@ class HostView(Protocol):
 
     def loop_lag(self) -> LagStatistics | None:
         """How late the event loop was lately."""
+        ...
+
+    def socket_statistics(self) -> SocketStatistics | None:
+        """What the sockets have done; None where there are none."""
         ...
 
     def request_stop(self, reason: str) -> None:
@@ -161,6 +166,7 @@ async def status(host: HostView, request: Nothing) -> dict[str, Any]:
         "loop_lag": msgspec.to_builtins(host.loop_lag()),
         "bus": bus,
         "store": store,
+        "sockets": msgspec.to_builtins(host.socket_statistics(), str_keys=True),
         "errors": errors,
         "bytes_on_disk": host.data_dir.sizes(),
     }

@@ -44,6 +44,7 @@ from supervisors import (
 
 if TYPE_CHECKING:
     from deltastream.host.edge import Edge
+    from deltastream.sockets.statistics import SocketStatistics
 
 __all__ = ["Host", "caught_up"]
 
@@ -143,9 +144,15 @@ class Host:
         if self.replayed is not None and self.replayed.nothing:
             raise DeltaStreamError(str(self.replayed))
 
+    def socket_statistics(self) -> SocketStatistics | None:
+        """What the sockets have done; None where there are none."""
+        return self.edge.socket_statistics() if self.edge is not None else None
+
     def request_stop(self, reason: str) -> None:
         """Begin the ordered stop; returns at once."""
         log.info("stopping", reason=reason)
+        if self.edge is not None:
+            self.edge.drain()
         if self.tree is not None:
             self.tree.request_stop()
 
@@ -213,8 +220,7 @@ class Host:
             await self.feed.exhausted.wait()
             await trio.sleep(CATCH_UP_S)
         given = "nothing was replayed" if self.replayed.nothing else "the replay has taken effect"
-        log.info("stopping", reason=given)
-        ctx.tree.request_stop()
+        self.request_stop(given)
 
     def _tell_start(self) -> None:
         ends = self.began or {}

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import trio
 
+from deltastream.gateway._websocket import WATCHED, WebSocket
+from deltastream.gateway.sockets import Ticket
 from deltastream.seams import Seams
 from deltastream.sockets.desk import Desk
 from deltastream.sockets.events import CloseCode
@@ -42,6 +44,10 @@ class SocketEndpoint:
         self._settings = settings
         self._seams = seams
 
+    def ticket(self, credential: str) -> Ticket:
+        """See `deltastream.gateway.sockets.Sockets`."""
+        return self._desk.tickets.issue(credential)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
         """Serve one client until it or we have had enough. Cancellation: ends at once.
 
@@ -51,9 +57,10 @@ class SocketEndpoint:
         await receive()  # websocket.connect
         protocol, encoding = chosen_protocol(list(scope.get("subprotocols", ())))
         await send({"type": "websocket.accept", "subprotocol": protocol, "headers": []})
+        watched: WebSocket | None = scope.get("state", {}).get(WATCHED)
         session = Session(self._seams.ids.new(), encoding, self._settings, trio.current_time())
         connection = _AsgiConnection(
-            session, _FORMS[encoding], address, self._desk, self._settings, receive, send
+            session, _FORMS[encoding], address, self._desk, self._settings, receive, send, watched
         )
         refusal = self._desk.admit(connection)
         if refusal is not None:
@@ -66,7 +73,7 @@ class SocketEndpoint:
 
 
 class _AsgiConnection(QueuedConnection):
-    __slots__ = ("_receive", "_send")
+    __slots__ = ("_ping_due", "_receive", "_send", "_watched")
 
     def __init__(
         self,
@@ -77,20 +84,32 @@ class _AsgiConnection(QueuedConnection):
         settings: SocketSettings,
         receive: Receive,
         send: Send,
+        watched: WebSocket | None,
     ) -> None:
         super().__init__(session, form, address, desk, settings)
         self._receive = receive
         self._send = send
+        self._watched = watched
+        self._ping_due = False
+        if watched is not None:
+            watched.watch(self._controlled, self._violated)
 
     def ping(self) -> None:
-        """The server below pings by itself."""
+        """See `Connection.ping`."""
+        self._ping_due = True
+        self._work.set()
+
+    def _controlled(self) -> None:
+        self._desk.controlled(self)
+
+    def _violated(self, reason: str) -> None:
+        self._desk.violated(self, reason)
 
     async def _read(self) -> None:
         while True:
             message = await self._receive()
             if message["type"] != "websocket.receive":
                 return
-            self.session.heard(trio.current_time())
             data = message.get("text")
             if data is None:
                 data = message.get("bytes") or b""
@@ -108,6 +127,9 @@ class _AsgiConnection(QueuedConnection):
         else:
             for frame in frames:
                 await self._send({"type": "websocket.send", "bytes": frame, "text": None})
+        if self._ping_due and self._watched is not None:
+            self._ping_due = False
+            await self._watched.ping()
 
     async def _write_close(self, code: CloseCode, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": int(code), "reason": reason})

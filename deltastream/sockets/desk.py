@@ -6,6 +6,7 @@ and hears of revocations; nothing that one client does delays another.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,6 +27,7 @@ from deltastream.sockets.events import ERRORS, CloseCode, encode
 from deltastream.sockets.hub import Hub, NotThere
 from deltastream.sockets.rooms import Room
 from deltastream.sockets.settings import SocketSettings
+from deltastream.sockets.statistics import SocketStatistics
 from deltastream.sockets.tickets import Tickets
 from deltastream.sockets.updates import microseconds
 from supervisors import Context
@@ -73,20 +75,17 @@ class Desk:
         self._of_user: dict[str, dict[Connection, None]] = {}
         self._draining = False
         self._doubt = trio.Event()
+        self._closed: Counter[int] = Counter()
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
-        """Follow the bus and keep time until cancelled.
-
-        A new incarnation begins with no connections: those of the one before have been closed.
+        """Follow the bus and keep time until cancelled; once.
 
         Cancellation: closes every connection with 4012; returns without waiting for the clients.
 
         Raises:
             BusClosed: the bus was closed.
         """
-        self.hub = Hub()
         after = self._recall()
-        self._draining = False
         async with self._bus.follow(PATTERNS, after=after) as follower:
             try:
                 with self._accounts.told(self._voided):
@@ -100,6 +99,23 @@ class Desk:
                                 self.hub.take(item)
             finally:
                 self.drain()
+
+    def statistics(self, url: str | None) -> SocketStatistics:
+        """What has been done so far.
+
+        Args:
+            url: of the socket gateway.
+        """
+        fanout = self.hub.fanout
+        return SocketStatistics(
+            url=url,
+            connections=len(self.connections),
+            rooms=self.hub.open_rooms,
+            frames=fanout.frames,
+            writes=fanout.writes,
+            passed=fanout.passed,
+            closed=dict(self._closed),
+        )
 
     def drain(self) -> None:
         """Accept nobody any more, and tell all clients to go."""
@@ -144,6 +160,10 @@ class Desk:
     def too_slow(self, connection: Connection) -> None:
         """A connection has more to hold than it may, or nobody may fall behind."""
         self._carry_out_now(connection, connection.session.slow())
+
+    def controlled(self, connection: Connection) -> None:
+        """A ping or a pong has come."""
+        self._carry_out_now(connection, connection.session.controlled(trio.current_time()))
 
     def violated(self, connection: Connection, reason: str) -> None:
         """What came breaks the rules of WebSocket, or of its lengths."""
@@ -191,6 +211,7 @@ class Desk:
                     code=int(effect.code),
                     reason=effect.reason,
                 )
+                self._closed[int(effect.code)] += 1
                 self.hub.remove(connection)
                 connection.close(effect.code, effect.reason)
             case s.Beat():

@@ -219,7 +219,7 @@ class Fanout:
         if member.group is not None:
             left = frozenset(channels)
             self._move(member, member.group.channels - left)
-            for channel in left:
+            for channel in left:  # seam: removes each, in any order
                 member.behind.pop(channel, None)
 
     def remove(self, member: Member) -> None:
@@ -260,7 +260,7 @@ class Fanout:
             group = self._groups.get(channels)
             if group is None:
                 group = self._groups[channels] = Group(channels)
-                for channel in channels:
+                for channel in channels:  # seam: adds to each, in any order
                     channel.groups[group] = None
             elif group.pending:
                 self._seal(group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,14 +63,16 @@ class Handshakes:
     """Speaks the opening of connections.
 
     Args:
-        settings: names, origins and proxies that are accepted.
+        settings: names, origins and proxies that are accepted; a name counts for every port.
+        bound: the address that is listened on.
+        page_port: that of the gateway whose pages may come; None while it has none.
     """
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        self._hosts = Hosts(settings.allowed_hosts)
+    def __init__(self, settings: GatewaySettings, bound: str, page_port: Callable[[], int | None]) -> None:
+        self._hosts = Hosts([_without_port(name) for name in settings.allowed_hosts], bound)
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = frozenset(settings.allowed_origins)
-        self._ports = (settings.port, 80, 443)
+        self._page_port = page_port
         self._paths = frozenset((*_PATHS, *(settings.path_prefix + path for path in _PATHS)))
 
     def greet(self, data: bytes, peer: str, *, secure: bool) -> Greeted | Turned | None:
@@ -128,7 +131,13 @@ class Handshakes:
         scheme = "https" if secure else "http"
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         own = {f"{scheme}://{host}", f"{scheme}://{name}"}
-        return text in self._origins or text in own or text in {f"{scheme}://{name}:{p}" for p in self._ports}
+        if (port := self._page_port()) is not None:
+            own.add(f"{scheme}://{name}:{port}")
+        return text in self._origins or text in own
+
+
+def _without_port(name: str) -> str:
+    return name if name.endswith("]") else name.rpartition(":")[0] or name
 
 
 def chosen_protocol(offered: list[str]) -> tuple[str | None, Encoding]:

@@ -74,6 +74,11 @@ class Hub:
         self._rooms: dict[Room, _Open] = {}
         self._readers: dict[str, dict[Room, _Open]] = {}
 
+    @property
+    def open_rooms(self) -> int:
+        """How many rooms somebody is in."""
+        return len(self._rooms)
+
     def recall(self, topic: str, position: Position, state: Sequence[tuple[int, Message]]) -> None:
         """Begin with a state that was read elsewhere.
 

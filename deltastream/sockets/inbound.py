@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 
 from deltastream.sockets.connection import Connection
 from deltastream.sockets.desk import Desk
@@ -50,7 +50,10 @@ class Inbound:
         match event:
             case TextMessage() | BytesMessage():
                 await self._take(connection, event)
+            case Pong():
+                self._desk.controlled(connection)
             case Ping():
+                self._desk.controlled(connection)
                 writer.write(pong_frame(bytes(event.payload)))
             case CloseConnection():
                 if not connection.session.closed:

@@ -104,7 +104,6 @@ class PlainConnection(Connection):
                     break
                 if not data:
                     break
-                self.session.heard(trio.current_time())
                 self._websocket.receive_data(data)
                 for event in self._websocket.events():
                     if not await self._inbound.handle(self, event, self):

@@ -171,7 +171,6 @@ class SecureConnection(QueuedConnection):
             data = await self._stream.receive_some(_READ_BYTES)
             if not data:
                 return
-            self.session.heard(trio.current_time())
             self._websocket.receive_data(bytes(data))
             for event in self._websocket.events():
                 if not await self._inbound.handle(self, event, self):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ import msgspec
 import structlog
 import trio
 
+from deltastream.gateway.exposure import base_url
 from deltastream.gateway.listening import addresses_of, listening, tls_context
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
@@ -46,10 +48,16 @@ log = structlog.get_logger("deltastream.sockets")
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Where the server listens."""
+    """Where the server listens.
+
+    Attributes:
+        host, port: the address of its socket.
+        url: as its clients write it.
+    """
 
     host: str
     port: int
+    url: str
 
 
 async def serve(
@@ -58,6 +66,7 @@ async def serve(
     gateway: GatewaySettings,
     seams: Seams,
     *,
+    page_port: Callable[[], int | None] = lambda: None,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled.
@@ -69,26 +78,39 @@ async def serve(
         settings: where to listen, and limits.
         gateway: names, origins, proxies and the certificate.
         seams: ids of sessions; threads to look names up.
+        page_port: that of the gateway whose pages may open sockets here; None while it has none.
 
     Raises:
         CannotListen: the address or port cannot be used, or it would let others in by accident.
     """
     where = msgspec.structs.replace(gateway, host=settings.host)
-    addresses = await addresses_of(where, seams)
-    with listening(addresses[0], settings.port) as sock:
+    addresses = await addresses_of(where, seams, part="sockets")
+    with listening(addresses[0], settings.port, part="sockets") as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.listen(BACKLOG)
-        server = _Server(desk, settings, gateway, seams, sock, tls_context(gateway))
-        async with trio.open_nursery() as clients:
-            clients.cancel_scope.shield = True
+        handshakes = Handshakes(gateway, settings.host, page_port)
+        server = _Server(desk, settings, handshakes, seams, sock, tls_context(gateway))
+        host, port = sock.getsockname()[:2]
+        url = base_url(where, port, addresses[0]).replace("http", "ws", 1) + "/ws"
+        ended = trio.Event()
+        async with trio.open_nursery() as both:
+            clients: trio.Nursery = await both.start(_hold, ended)
             try:
-                host, port = sock.getsockname()[:2]
-                task_status.started(Bound(host, port))
+                task_status.started(Bound(host, port, url))
                 await server.accept(clients)
             finally:
                 sock.close()
                 desk.drain()
                 clients.cancel_scope.deadline = trio.current_time() + settings.drain_s
+                ended.set()
+
+
+async def _hold(ended: trio.Event, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """The tasks of the clients: a cancellation from outside reaches them only by a deadline."""
+    async with trio.open_nursery() as clients:
+        clients.cancel_scope.shield = True
+        task_status.started(clients)
+        await ended.wait()
 
 
 class _Server:
@@ -96,7 +118,7 @@ class _Server:
         self,
         desk: Desk,
         settings: SocketSettings,
-        gateway: GatewaySettings,
+        handshakes: Handshakes,
         seams: Seams,
         sock: socket.socket,
         tls: ssl.SSLContext | None,
@@ -106,7 +128,7 @@ class _Server:
         self._settings = settings
         self._seams = seams
         self._sock = sock
-        self._handshakes = Handshakes(gateway)
+        self._handshakes = handshakes
 
     async def accept(self, clients: trio.Nursery) -> None:
         """Accept for ever; a client that is still greeting counts as well."""

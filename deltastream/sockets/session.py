@@ -172,13 +172,16 @@ class Session:
         expiry = self._pass.expires if self._warned else self._pass.expires - WARNING_S
         return min(self._next_beat, self._silence(), expiry)
 
-    def heard(self, now: float) -> None:
-        """Anything came from the client: a frame, a part of one, or a pong."""
+    def controlled(self, now: float) -> list[Effect]:
+        """A ping or a pong came. A part of a message is no sign of life: it may come for ever."""
         self._heard = now
+        if self.closed or self._take_token(now):
+            return []
+        return self._close(CloseCode.RATE_LIMITED, "too many pings")
 
     def received(self, data: bytes | str, now: float) -> list[Effect]:
         """A whole message came."""
-        self.heard(now)
+        self._heard = now
         if self.closed:
             return []
         if not self._take_token(now):

@@ -9,23 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
+from deltastream.gateway.sockets import Ticket
 from deltastream.seams import Seams
 
-__all__ = ["LIFE_S", "Ticket", "Tickets"]
+__all__ = ["LIFE_S", "Tickets"]
 
 LIFE_S: Final = 30
 _BYTES: Final = 24
 _MOST: Final = 10_000
 _SECOND: Final = 1_000_000_000
-
-
-class Ticket(NamedTuple):
-    """A ticket just made: its text, and when it expires (nanoseconds UTC)."""
-
-    text: str
-    expires: int
 
 
 class Tickets:

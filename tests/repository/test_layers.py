@@ -15,9 +15,9 @@ import pytest
 
 LAYERS = (
     {"errors", "seams", "_core"},
-    {"messages"},
+    {"messages", "client"},
     {"accounts", "analytics", "bus", "feeds", "market", "pricing", "storage"},
-    {"gateway.settings", "gateway.exposure"},
+    {"gateway.settings", "gateway.exposure", "sockets.settings", "sockets.statistics"},
     {"host.config", "host.layers", "host.data_dir", "host.operations"},
     {"gateway", "sockets"},
     {"actors"},

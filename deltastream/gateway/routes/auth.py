@@ -148,6 +148,18 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None = None
 
 
+class SocketTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page shows a socket.
+
+    Attributes:
+        ticket: for ``{"op": "auth", "ticket": …}``; good once.
+        expires: when it is good no more.
+    """
+
+    ticket: str
+    expires: datetime
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing more to tell.
 
@@ -317,6 +329,27 @@ async def logout(call: Call[NoParameters, Refresh | None]) -> Answer:
     return Answer(Done(message="Logged out."), cookies=cookie_gone(call))
 
 
+@route(
+    "POST",
+    "/api/auth/ticket",
+    scope="read:market",
+    tag="auth",
+    answers=SocketTicket,
+    problems=("not_found", "store_unavailable"),
+)
+async def ticket(call: Call[NoParameters, None]) -> Answer:
+    """Make a one-time ticket by which a page tells a socket who it is.
+
+    It is good for thirty seconds, for both sockets of this host, and stands for the credential of this
+    request: it ends with that.
+    """
+    sockets = call.services.sockets
+    if sockets is None or call.credential is None:
+        raise Problem("not_found", "This host serves no sockets.")
+    made = sockets.ticket(call.credential)
+    return Answer(SocketTicket(ticket=made.text, expires=instant(made.expires)))
+
+
 @route("POST", "/api/auth/logout-everywhere", scope="session", tag="auth", answers=Done, problems=KEPT)
 async def logout_everywhere(call: Call[NoParameters, None]) -> Answer:
     """End every session of the user, this one too. API keys stay."""
@@ -356,6 +389,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     verify,
     refresh,
     logout,
+    ticket,
     logout_everywhere,
     change_password,
 )

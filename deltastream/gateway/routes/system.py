@@ -19,6 +19,7 @@ from deltastream.gateway.routes._accounts import instant
 from deltastream.gateway.routing import Answer, Call, NoParameters, Route, route
 from deltastream.host import operations
 from deltastream.host.operations import HostView, OperationError
+from deltastream.sockets.statistics import SocketStatistics
 from deltastream.storage.protocol import StoreStatistics
 from supervisors import ChildState, ErrorRecord, ExitReason, LagStatistics, MailboxStatistics
 
@@ -105,6 +106,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
         loop_lag: how late the event loop was lately.
         bus: topics, groups and how far each is; null where it did not answer.
         store: its size; null where it did not answer.
+        sockets: clients and what they were sent; null where this host serves none.
         errors: why a part did not answer.
         bytes_on_disk: by file or directory.
     """
@@ -116,6 +118,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag: LagStatistics | None
     bus: BusStatistics | None
     store: StoreStatistics | None
+    sockets: SocketStatistics | None
     errors: dict[str, str]
     bytes_on_disk: dict[str, int]
 
@@ -228,7 +231,7 @@ async def tree(call: Call[NoParameters, None]) -> Answer:
     """Show the actors with their restarts and lags, the bus and the store."""
     plain = await operations.status(call.services.host, operations.Nothing())
     plain["time"] = instant(plain.pop("time_ns"))
-    return Answer(msgspec.convert(plain, HostStatus, builtin_types=(datetime,)))
+    return Answer(msgspec.convert(plain, HostStatus, builtin_types=(datetime,), str_keys=True))
 
 
 @route(

@@ -23,6 +23,7 @@ import pytest
 LINK = re.compile(r"(http://127\.0\.0\.1:\d+[/\w]*)/login#token=(dsl_[0-9a-f]{64})")
 FAST = {
     "DELTASTREAM_GATEWAY__PORT": "0",
+    "DELTASTREAM_SOCKETS__PORT": "0",
     "DELTASTREAM_SYNTHETIC__PRODUCTS": "NIFTY",
     "DELTASTREAM_SYNTHETIC__STRIKES": "9",
     "DELTASTREAM_SYNTHETIC__CHAIN_INTERVAL_S": "0.2",

@@ -127,6 +127,9 @@ class World:
     def loop_lag(self) -> LagStatistics | None:
         return self.lag.statistics()
 
+    def socket_statistics(self) -> None:
+        return None
+
     def request_stop(self, reason: str) -> None:
         self.stopped_for.append(reason)
 

@@ -36,6 +36,9 @@ class Parts:
     def loop_lag(self) -> LagStatistics | None:
         return self.lag.statistics()
 
+    def socket_statistics(self) -> None:
+        return None
+
     def request_stop(self, reason: str) -> None:
         self.stopped_for.append(reason)
 

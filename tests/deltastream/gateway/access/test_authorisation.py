@@ -36,6 +36,7 @@ POST   /api/auth/link                       in   401  in   in     in     in     
 POST   /api/auth/verify                     in   401  in   in     in     in      in     in      in
 POST   /api/auth/refresh                    in   401  in   in     in     in      in     in      in
 POST   /api/auth/logout                     in   401  in   in     403    403     403    403     403
+POST   /api/auth/ticket                     401  401  in   in     in     403     403    403     403
 POST   /api/auth/logout-everywhere          401  401  in   in     403    403     403    403     403
 POST   /api/auth/password                   401  401  in   in     403    403     403    403     403
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -404,7 +405,19 @@ async def test_requests_are_counted(autojump_clock: Any, edge: Any, ask: Any):
     assert statistics.sent_bytes > 0
 
 
-async def test_a_websocket_is_refused(autojump_clock: Any, edge: Any):
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (b"/ws", {}, 403),  # nobody serves sockets here
+        (b"/other", {}, 404),
+        (b"/ws", {b"host": b"evil.example"}, 421),
+        (b"/ws", {b"origin": b"http://evil.example"}, 403),
+        (b"/%zz", {}, 400),
+    ],
+)
+async def test_a_websocket_is_refused(
+    autojump_clock: Any, edge: Any, path: bytes, headers: dict[bytes, bytes], status: int
+):
     sent = []
 
     async def receive() -> dict[str, Any]:
@@ -413,8 +426,22 @@ async def test_a_websocket_is_refused(autojump_clock: Any, edge: Any):
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await edge.gateway()({"type": "websocket", "path": "/ws", "headers": []}, receive, send)
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    scope = {
+        "type": "websocket",
+        "scheme": "ws",
+        "http_version": "1.1",
+        "raw_path": path,
+        "query_string": b"",
+        "client": ("127.0.0.1", 4711),
+        "headers": list({b"host": b"127.0.0.1:8000", **headers}.items()),
+    }
+    await edge.gateway()(scope, receive, send)
+    assert [message["type"] for message in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert sent[0]["status"] == status
+    assert json.loads(sent[1]["body"])["status"] == status
 
 
 async def test_the_store_being_away_is_no_reason_to_let_anybody_in(
