@@ -9,7 +9,7 @@ async with connect("ws://127.0.0.1:8002/ws", token=key) as client:
 """
 
 from deltastream.client.client import Client, Entered, connect
-from deltastream.client.errors import ClientError, Closed, Refused, Unauthenticated
+from deltastream.client.errors import ClientError, Closed, CommandError, Refused, Unauthenticated
 from deltastream.client.events import (
     Chain,
     ChainSummary,
@@ -18,7 +18,9 @@ from deltastream.client.events import (
     Event,
     Interrupted,
     MarketStatus,
+    Product,
     Reconnected,
+    RoomRefused,
     SurfaceUpdate,
     UnderlyingUpdate,
 )
@@ -30,13 +32,16 @@ __all__ = [
     "Client",
     "ClientError",
     "Closed",
+    "CommandError",
     "Disconnected",
     "Entered",
     "Event",
     "Interrupted",
     "MarketStatus",
+    "Product",
     "Reconnected",
     "Refused",
+    "RoomRefused",
     "SurfaceUpdate",
     "Unauthenticated",
     "UnderlyingUpdate",

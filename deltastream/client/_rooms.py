@@ -2,18 +2,22 @@
 
 The rules by which positions are checked: an update whose ``seq`` has been seen is a repetition and
 dropped; one whose ``first`` is greater than the last ``seq`` and 1 leaves something out that nobody
-meant to; a snapshot needs nothing before it, and begins anew.
+meant to; a snapshot needs nothing before it, and begins anew. Where a room was resumed, the position
+in the answer counts as reached once what was missed has come, although a room that shows a part of
+its stream may have got nothing that bears it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
+from deltastream.client._link import Update
 from deltastream.client.events import (
     Chain,
     ChainSummary,
@@ -24,14 +28,20 @@ from deltastream.client.events import (
     SurfaceUpdate,
     UnderlyingUpdate,
 )
+from deltastream.sockets import events as wire
 
 __all__ = ["RoomState", "Rooms"]
 
 
 @dataclass(slots=True)
 class _Stream:
+    """Attributes:
+    reached: where the server said that we are once all that was missed has come.
+    """
+
     epoch: str
     seq: int
+    reached: int = 0
     chains: dict[tuple[str, str], tuple[int, Chain]] = field(default_factory=dict)
 
 
@@ -40,100 +50,97 @@ class RoomState:
 
     Attributes:
         name: of it.
-        lost: something is missing that only the server can make good: enter it again.
-        asked: that has been asked for.
+        standing: "out" must be asked for, "asked" has been, "refused" may be asked for later.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lost = False
-        self.asked = False
+        self.standing: Literal["out", "asked", "in", "refused"] = "out"
         self._streams: dict[str, _Stream] = {}
+        self._told = False
+        self._void = False
+        self._refused = False
 
-    def entered(self, joined: Mapping[str, Any]) -> bool:
-        """The server's answer; whether it goes on where we were."""
-        self.lost = self.asked = False
-        resumed: bool = joined["mode"] == "resumed"
-        places = joined.get("streams") or {self.name: joined}
-        if not resumed:
-            self._streams = {name: _Stream(place["epoch"], place["seq"]) for name, place in places.items()}
-        return resumed
+    def entered(self, joined: wire.Joined) -> list[Event]:
+        """The server's answer, after which what we lack comes."""
+        self.standing, self._refused = "in", False
+        told, self._told, self._void = self._told, False, False
+        place = wire.Place(joined.epoch or "", joined.seq or 0)
+        places = {self.name: place} if joined.streams is None else joined.streams
+        if joined.mode == "resumed":
+            for name, place in places.items():
+                if name in self._streams:
+                    self._streams[name].reached = place.seq
+            return []
+        before = self._streams
+        self._streams = {name: _Stream(place.epoch, place.seq) for name, place in places.items()}
+        if told:
+            return []
+        return [self._interrupted(name, one, "not_resumed") for name, one in before.items()]
+
+    def refused(self) -> bool:
+        """It could not be entered; whether that is news. The next heartbeat lets it be asked for again."""
+        self.standing = "refused"
+        told, self._refused = self._refused, True
+        return not told
 
     def resume(self) -> dict[str, Any] | None:
         """What to ask for when entering it again; None: everything."""
         places = {name: {"epoch": one.epoch, "seq": one.seq} for name, one in self._streams.items()}
-        if not places or any(not place["epoch"] for place in places.values()):
+        if not places or self._void or any(not place["epoch"] for place in places.values()):
             return None
         return places[self.name] if set(places) == {self.name} else {"streams": places}
 
-    def take(self, frame: Mapping[str, Any]) -> list[Event]:
+    def take(self, frame: Update) -> list[Event]:
         """An update of this room."""
-        name = frame.get("stream", self.name)
+        name = frame.stream or self.name
         stream = self._streams.get(name)
-        if stream is None:
-            stream = self._streams[name] = _Stream(frame.get("epoch", ""), frame["seq"] - 1)
-        if frame.get("kind") == "snapshot":
+        if frame.kind == "snapshot":
+            if stream is None:
+                stream = self._streams[name] = _Stream(frame.epoch or "", frame.seq)
             return self._snapshot(name, stream, frame)
-        if frame["seq"] <= stream.seq:
+        if self.standing != "in" or frame.first is None:
             return []
-        if frame["first"] > stream.seq + 1:
-            self.lost = True
-            return [Interrupted(room=self.name, stream=name, after=stream.seq, reason="gap")]
-        conflated = frame["seq"] - frame["first"]
-        event = self._event(name, stream, frame, conflated, snapshot=False)
+        if stream is None:
+            stream = self._streams[name] = _Stream("", frame.first - 1)
+        if frame.seq <= stream.seq:
+            return []
+        if frame.first > stream.seq + 1 and frame.first > stream.reached + 1:
+            return [self._lost(name, stream)]
+        event = _event(frame, name, stream)
         if event is None:
-            self.lost = True
-            return [Interrupted(room=self.name, stream=name, after=stream.seq, reason="gap")]
-        stream.seq = frame["seq"]
+            self._void = True
+            return [self._lost(name, stream)]
+        stream.seq = frame.seq
         return [event]
 
     def heartbeat(self, seqs: int | Mapping[str, int]) -> list[Event]:
         """Where the server says it has brought us; a gap where that is not where we are."""
-        by_stream = seqs if isinstance(seqs, Mapping) else {self.name: seqs}
-        events: list[Event] = []
-        for name, seq in by_stream.items():
+        for name, seq in ({self.name: seqs} if isinstance(seqs, int) else seqs).items():
             stream = self._streams.get(name)
-            if stream is not None and stream.seq < seq and not self.lost:
-                self.lost = True
-                events.append(Interrupted(room=self.name, stream=name, after=stream.seq, reason="gap"))
-        return events
+            if stream is not None and stream.seq < seq:
+                if seq > stream.reached:
+                    return [self._lost(name, stream)]
+                stream.seq = seq
+        return []
 
-    def _snapshot(self, name: str, stream: _Stream, frame: Mapping[str, Any]) -> list[Event]:
+    def _snapshot(self, name: str, stream: _Stream, frame: Update) -> list[Event]:
         events: list[Event] = []
-        if frame["part"][0] == 1:
-            if "reason" in frame:
-                events.append(
-                    Interrupted(room=self.name, stream=name, after=stream.seq, reason=frame["reason"])
-                )
+        if frame.part is None or frame.part[0] == 1:
+            if frame.reason is not None:
+                events.append(self._interrupted(name, stream, frame.reason))
             stream.chains.clear()
-        stream.epoch, stream.seq = frame["epoch"], frame["seq"]
-        event = self._event(name, stream, frame, 0, snapshot=True)
+        stream.epoch, stream.seq = frame.epoch or "", frame.seq
+        event = _event(frame, name, stream)
         return events if event is None else [*events, event]
 
-    def _event(
-        self, name: str, stream: _Stream, frame: Mapping[str, Any], conflated: int, *, snapshot: bool
-    ) -> Event | None:
-        """The typed event; None where it changes a chain that we have not."""
-        data = frame["data"]
-        about: dict[str, Any] = {
-            "room": self.name,
-            "stream": name,
-            "seq": frame["seq"],
-            "ts": frame["ts"],
-            "conflated": conflated,
-            "snapshot": snapshot,
-        }
-        match frame["event"]:
-            case "underlying_update":
-                return UnderlyingUpdate(
-                    **about, product=data["product"], price=data["price"], volume=data["volume"]
-                )
-            case "chain_summary":
-                return ChainSummary(**about, head=MappingProxyType(data))
-            case "surface_update":
-                return SurfaceUpdate(**about, product=data["product"], slices=tuple(data["slices"]))
-            case _:
-                return _chain_update(stream, frame, about)
+    def _lost(self, name: str, stream: _Stream) -> Interrupted:
+        """Something is missing, which only the server can make good."""
+        self.standing, self._told = "out", True
+        return self._interrupted(name, stream, "gap")
+
+    def _interrupted(self, name: str, stream: _Stream, reason: str) -> Interrupted:
+        return Interrupted(room=self.name, stream=name, after=stream.seq, reason=reason)
 
 
 class Rooms:
@@ -142,7 +149,7 @@ class Rooms:
     def __init__(self) -> None:
         self._states: dict[str, RoomState] = {}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[RoomState]:
         return iter(self._states.values())
 
     def state(self, name: str) -> RoomState:
@@ -153,40 +160,87 @@ class Rooms:
         """A room has been left."""
         self._states.pop(name, None)
 
-    def take(self, frame: Mapping[str, Any]) -> list[Event]:
+    def disconnected(self) -> None:
+        """Every room must be entered again."""
+        for state in self:
+            state.standing = "out"
+
+    def subscribed(self, frame: wire.Subscribed) -> list[Event]:
+        """Rooms have been entered; those that were left meanwhile do not count."""
+        return [
+            event
+            for joined in frame.ok
+            if joined.room in self._states
+            for event in self._states[joined.room].entered(joined)
+        ]
+
+    def take(self, frame: Update | wire.Heartbeat | wire.MarketStatusEvent) -> list[Event]:
         """A frame that is no answer."""
-        if frame["event"] == "heartbeat":
-            return [
-                event
-                for name, seqs in frame["seqs"].items()
-                if name in self._states
-                for event in self._states[name].heartbeat(seqs)
-            ]
-        room = frame.get("room")
-        if room not in self._states:
-            return []  # left meanwhile
-        if frame["event"] == "market_status":
-            return [
-                MarketStatus(
-                    room=room,
-                    product=frame["product"],
-                    status=frame["status"],
-                    reason=frame["reason"],
-                    since=frame["since"],
-                )
-            ]
-        return self._states[room].take(frame)
+        match frame:
+            case wire.Heartbeat():
+                for state in self:
+                    if state.standing == "refused":
+                        state.standing = "out"
+                return [
+                    event
+                    for name, seqs in frame.seqs.items()
+                    if name in self._states and self._states[name].standing == "in"
+                    for event in self._states[name].heartbeat(seqs)
+                ]
+            case _ if frame.room not in self._states:
+                return []  # left meanwhile
+            case wire.MarketStatusEvent():
+                return [
+                    MarketStatus(
+                        room=frame.room,
+                        product=frame.product,
+                        status=frame.status,
+                        reason=frame.reason,
+                        since=frame.since,
+                    )
+                ]
+            case _:
+                return self._states[frame.room].take(frame)
 
 
-_NONE: Final = float("nan")
+def _event(frame: Update, name: str, stream: _Stream) -> Event | None:
+    """The typed event; None where it changes a chain that we have not."""
+    about: dict[str, Any] = {
+        "room": frame.room,
+        "stream": name,
+        "seq": frame.seq,
+        "ts": frame.ts,
+        "skipped": 0 if frame.first is None else frame.seq - frame.first,
+        "snapshot": frame.kind == "snapshot",
+    }
+    data = _data(frame)
+    match frame:
+        case wire.UnderlyingUpdate():
+            return UnderlyingUpdate(
+                **about, product=data["product"], price=data["price"], volume=data["volume"]
+            )
+        case wire.ChainSummary():
+            return ChainSummary(**about, head=MappingProxyType(data))
+        case wire.SurfaceUpdate():
+            return SurfaceUpdate(**about, product=data["product"], slices=tuple(data["slices"]))
+        case wire.ChainUpdate():
+            return _chain_update(stream, frame, data, about)
 
 
-def _chain_update(stream: _Stream, frame: Mapping[str, Any], about: Mapping[str, Any]) -> ChainUpdate | None:
-    data = frame["data"]
+def _data(frame: Update) -> dict[str, Any]:
+    """What is inside, which is encoded as the frame is."""
+    raw = bytes(frame.data)
+    data: dict[str, Any] = msgspec.json.decode(raw) if raw[:1] == b"{" else msgspec.msgpack.decode(raw)
+    return data
+
+
+def _chain_update(
+    stream: _Stream, frame: wire.ChainUpdate, data: dict[str, Any], about: Mapping[str, Any]
+) -> ChainUpdate | None:
     key = (data["root"], data["expiry"])
     held = stream.chains.get(key)
     rows: tuple[int, ...] | None = None
-    if frame["kind"] == "delta":
+    if frame.kind == "delta":
         if held is None or held[0] != data["base"]:
             return None
         rows = tuple(data["rows"])
@@ -195,12 +249,13 @@ def _chain_update(stream: _Stream, frame: Mapping[str, Any], about: Mapping[str,
             column = columns[name].copy()
             column[list(rows)] = _column(values)
             columns[name] = column
-        chain = _chain({**held[1].head, **data["head"]}, columns, frame["ts"])
+        chain = _chain({**held[1].head, **data["head"]}, columns, frame.ts)
     else:
         head = {name: value for name, value in data.items() if name != "columns"}
-        chain = _chain(head, {name: _column(values) for name, values in data["columns"].items()}, frame["ts"])
+        chain = _chain(head, {name: _column(values) for name, values in data["columns"].items()}, frame.ts)
     if held is None or chain.ts >= held[1].ts:
-        stream.chains[key] = (frame.get("own", 0) if frame["kind"] == "snapshot" else frame["seq"], chain)
+        own = frame.own or 0 if frame.kind == "snapshot" else frame.seq
+        stream.chains[key] = (own, chain)
     return ChainUpdate(**about, chain=chain, rows=rows)
 
 
@@ -211,4 +266,4 @@ def _chain(head: dict[str, Any], columns: dict[str, Any], ts: int) -> Chain:
 
 
 def _column(values: list[float | None]) -> Any:
-    return np.array([_NONE if value is None else value for value in values], dtype=np.float64)
+    return np.array(values, dtype=np.float64)  # None becomes NaN

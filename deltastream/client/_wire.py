@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -25,14 +24,16 @@ from wsproto.events import (
     TextMessage,
 )
 from wsproto.extensions import PerMessageDeflate
-from wsproto.utilities import ProtocolError
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from deltastream.client.errors import ClientError, Closed, Refused
 
 __all__ = ["WebSocket"]
 
 _READ_BYTES: Final = 64 << 10
-_LOST: Final = 1006
+_NORMAL, _LOST = 1000, 1006
+_SEND_S: Final = 10.0
+_CLOSE_S: Final = 1.0
 _STANDARD: Final = {"ws": 80, "wss": 443}
 _GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 
@@ -59,7 +60,6 @@ class WebSocket:
         url: str,
         *,
         subprotocols: list[str],
-        headers: Mapping[str, str],
         context: ssl.SSLContext | None,
         deflate: bool,
     ) -> WebSocket:
@@ -78,10 +78,9 @@ class WebSocket:
             extensions = [PerMessageDeflate()] if deflate else []
             request = Request(
                 host=where.netloc.rpartition("@")[2],
-                target=where.path or "/",
+                target=(where.path or "/") + (f"?{where.query}" if where.query else ""),
                 subprotocols=subprotocols,
                 extensions=extensions,
-                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
             )
             await stream.send(connection.send(request))
             accepted = await _answer(stream, connection)
@@ -107,20 +106,20 @@ class WebSocket:
             self._connection.receive_data(data)
 
     async def send(self, data: str | bytes) -> None:
-        """Send a message. Cancellation: part of it may have been sent, so close then.
+        """Send a message. Cancellation: it is sent all the same, as part of one would spoil all others.
 
         Raises:
-            Closed: the connection has ended.
+            Closed: the connection has ended, or takes nothing.
         """
         event: Event = TextMessage(data=data) if isinstance(data, str) else BytesMessage(data=data)
         await self._send(event)
 
     async def close(self) -> None:
         """Say good-bye where that is possible at once, and close. Cancellation: closes all the same."""
-        with anyio.move_on_after(1, shield=True):
-            with suppress(Closed, ProtocolError):
-                await self._send(CloseConnection(code=1000))
-        await anyio.aclose_forcefully(self._stream)
+        with anyio.move_on_after(_CLOSE_S, shield=True), suppress(Closed):
+            await self._send(CloseConnection(code=_NORMAL))
+        with anyio.CancelScope(shield=True):
+            await anyio.aclose_forcefully(self._stream)
 
     async def _handle(self, event: Event) -> str | bytes | None:
         match event:
@@ -136,11 +135,16 @@ class WebSocket:
         return None
 
     async def _send(self, event: Event) -> None:
-        async with self._lock:
-            try:
-                await self._stream.send(self._connection.send(event))
-            except _GONE as error:
-                raise Closed(_LOST, str(error) or "the connection was lost") from error
+        with anyio.move_on_after(_SEND_S, shield=True):
+            async with self._lock:
+                try:
+                    await self._stream.send(self._connection.send(event))
+                except LocalProtocolError:
+                    raise Closed(_LOST, "the connection has been closed") from None
+                except _GONE as error:
+                    raise Closed(_LOST, str(error) or "the connection was lost") from error
+            return
+        raise Closed(_LOST, "the server takes nothing")
 
 
 async def _connected(where: SplitResult, context: ssl.SSLContext | None) -> anyio.abc.ByteStream:
@@ -159,8 +163,10 @@ async def _answer(stream: anyio.abc.ByteStream, connection: WSConnection) -> Acc
     while True:
         try:
             connection.receive_data(await stream.receive(_READ_BYTES))
-        except anyio.EndOfStream as error:
-            raise Refused(status, reason.decode(errors="replace").strip() or "no answer") from error
+        except RemoteProtocolError as error:
+            raise Refused(status, f"not a WebSocket server: {error}") from None
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            raise Refused(status, reason.decode(errors="replace").strip() or "no answer") from None
         for event in connection.events():
             match event:
                 case AcceptConnection():

@@ -5,32 +5,35 @@ from __future__ import annotations
 import inspect
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import anyio
 import anyio.abc
 import msgspec
 
+from deltastream.client._inbox import Inbox
+from deltastream.client._link import Answer, Encoding, Frame, Link, refusal
 from deltastream.client._rooms import Rooms
-from deltastream.client._wire import WebSocket
-from deltastream.client.errors import ClientError, Closed, Refused, Unauthenticated
-from deltastream.client.events import Disconnected, Event, Reconnected
+from deltastream.client.errors import Closed, CommandError, Refused, Unauthenticated
+from deltastream.client.events import Disconnected, Event, Product, Reconnected, RoomRefused
+from deltastream.sockets import events as wire
+from deltastream.sockets.events import CloseCode
 
 __all__ = ["Client", "Entered", "connect"]
 
 Token = str | Callable[[], str | Awaitable[str]]
 
-_PROTOCOL: Final = {"json": "deltastream.v1", "msgpack": "deltastream.v1.msgpack"}
-_UNAUTHENTICATED, _FORBIDDEN = 4001, 4003
-_HEARTBEATS: Final = 2.5
-_ANSWER_S: Final = 10.0
-_CONNECT_S: Final = 10.0
-_SHORTEST_S, _LONGEST_S = 0.1, 30.0
+_SHORTEST_S, _LONGEST_S = 0.5, 30.0
 _LASTING_S: Final = 5.0
 """A connection that has lasted so long was a good one: the next back-off begins anew."""
+
+_TOKEN_S: Final = 10.0
+_ROOMS_A_COMMAND: Final = 100
+_NOT_AGAIN: Final = (CloseCode.FORBIDDEN, CloseCode.PROTOCOL_ERROR)
+"""With these, what led to the close would lead to it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,21 @@ async def connect(
 
     Connects at once, and again whenever the connection is lost, after a pause that grows with every
     failure and is jittered. Rooms are entered again where they were left: without a gap, or with an
-    `Interrupted` and a snapshot.
+    `Interrupted` and a snapshot. A server from which nothing is heard for two and a half heartbeats is
+    given up as lost.
 
     Cancellation: closes.
 
     Args:
         url: such as ``ws://127.0.0.1:8002/ws``.
-        token: an access token or an API key; or what gives one, asked again whenever it is needed.
+        token: an access token or an API key; or what gives one, asked again for every connection and
+            before the one in use expires. Where it raises OSError or TimeoutError it is asked again
+            later; what else it raises ends the client.
         encoding: "msgpack" is smaller and quicker to read.
         context: for wss; the system's authorities unless given.
         deflate: ask for compressed messages.
         buffer: events that wait to be taken; while it is full nothing more is read, and the server
-            leaves out what is superseded.
+            leaves out what is superseded. It closes after half a minute, and the rooms are resumed.
         rng: gives the jitter.
 
     Raises:
@@ -81,15 +87,22 @@ async def connect(
         OSError: it cannot be reached, at the first attempt.
     """
     client = Client(url, token, encoding, context, deflate=deflate, buffer=buffer, rng=rng or random.Random())
+    raised: BaseException | None = None
+    failure: BaseException | None = None
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(client._run)
             try:
                 yield client
+            except BaseException as error:
+                raised = error
+                raise
             finally:
                 tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise _only(group) from None
+        failure = _only(group, raised)
+    if failure is not None:
+        raise failure
 
 
 class Client:
@@ -103,29 +116,28 @@ class Client:
         self,
         url: str,
         token: Token,
-        encoding: Literal["json", "msgpack"],
+        encoding: Encoding,
         context: ssl.SSLContext | None,
         *,
         deflate: bool,
         buffer: int,
         rng: random.Random,
     ) -> None:
-        self.connected = False
         self._url = url
         self._token = token
-        self._encoding = encoding
+        self._encoding: Encoding = encoding
         self._context = context
         self._deflate = deflate
         self._rng = rng
         self._rooms = Rooms()
         self._wanted: dict[str, str] = {}
-        self._send_event, self._events = anyio.create_memory_object_stream[Event](buffer)
-        self._socket: WebSocket | None = None
-        self._answers: dict[int, _Answer] = {}
-        self._number = 0
-        self._heartbeat_s = 10.0
-        self._failure: ClientError | None = None
-        self._was_lost = False
+        self._inbox = Inbox(buffer)
+        self._link: Link | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -135,58 +147,68 @@ class Client:
 
         Raises:
             Unauthenticated: the credential is no longer valid; nothing more comes.
+            Closed: the server will not have this client again; nothing more comes.
         """
-        try:
-            return await self._events.receive()
-        except anyio.EndOfStream:
-            raise self._failure or StopAsyncIteration from None
+        return await self._inbox.get()
 
     async def subscribe(self, *rooms: str, chains: Literal["delta", "full"] = "delta") -> Entered:
         """Enter rooms, and stay in them through every loss of the connection.
 
-        Cancellation: the rooms may have been entered or not.
+        Cancellation: the rooms may have been entered or not, and will be.
 
         Args:
             rooms: by name, such as ``chain:NIFTY`` or ``general``.
             chains: "full" has whole chains sent always.
 
         Raises:
-            Closed: the connection was lost before the answer came; the rooms will be entered as soon
-                as it is back.
+            Closed, TimeoutError: the connection was lost before the answer came; the rooms will be
+                entered as soon as it is back.
+            CommandError: refused as a whole.
         """
+        if not rooms:
+            return Entered(())
         for room in rooms:
             self._wanted[room] = chains
-        answer = await self._ask({"op": "subscribe", "rooms": list(rooms), "chains": chains})
-        refused = {one["room"]: one["message"] for one in answer["err"]}
-        for room in refused:
-            self._wanted.pop(room, None)
-        return Entered(tuple(one["room"] for one in answer["ok"]), refused)
+            state = self._rooms.state(room)
+            if state.standing != "in":
+                state.standing = "asked"
+        try:
+            answer = await self._ask(self._subscription(rooms, chains))
+        except CommandError:
+            self._forget(rooms)
+            raise
+        assert isinstance(answer, wire.Subscribed)  # it answers that command
+        refused = {one.room: one.message for one in answer.err}
+        self._forget(refused)
+        return Entered(tuple(one.room for one in answer.ok), refused)
 
     async def unsubscribe(self, *rooms: str) -> None:
-        """Leave rooms. Cancellation: they may have been left or not.
+        """Leave rooms; nothing more of them comes, save what waits to be taken.
+
+        Cancellation: they have been left.
 
         Raises:
-            Closed: the connection was lost; they are not entered again.
+            Closed, TimeoutError: the connection was lost; they are not entered again.
         """
-        for room in rooms:
-            self._wanted.pop(room, None)
-            self._rooms.forget(room)
-        await self._ask({"op": "unsubscribe", "rooms": list(rooms)})
+        self._forget(rooms)
+        if rooms:
+            await self._ask({"op": "unsubscribe", "rooms": rooms})
 
-    async def products(self) -> dict[str, dict[str, list[str]]]:
-        """Roots and their live expiries, by product. Cancellation: no effect.
+    async def products(self) -> tuple[Product, ...]:
+        """What there is to subscribe to, by symbol. Cancellation: no effect.
 
         Raises:
-            Closed: the connection was lost before the answer came.
+            Closed, TimeoutError: the connection was lost before the answer came.
         """
-        found: dict[str, dict[str, list[str]]] = (await self._ask({"op": "products"}))["products"]
-        return found
+        answer = await self._ask({"op": "products"})
+        assert isinstance(answer, wire.ProductList)  # it answers that command
+        return tuple(Product(symbol=symbol, expiries=roots) for symbol, roots in answer.products.items())
 
     async def ping(self) -> float:
         """How long the server takes to answer, in seconds. Cancellation: no effect.
 
         Raises:
-            Closed: the connection was lost before the answer came.
+            Closed, TimeoutError: the connection was lost before the answer came.
         """
         began = anyio.current_time()
         await self._ask({"op": "ping"})
@@ -194,148 +216,126 @@ class Client:
 
     async def _run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Keep a connection until cancelled or refused for good."""
-        started, pause = False, _SHORTEST_S
-        async with self._send_event:
-            while True:
-                began = anyio.current_time()
-                try:
-                    socket = await self._opened()
-                    if not started:
-                        started = True
-                        task_status.started()
-                    await self._converse(socket)
-                    reason = "the connection was lost"
-                except Unauthenticated as error:
-                    if not started:
-                        raise
-                    self._failure = error
-                    return
-                except (Closed, Refused, OSError, TimeoutError) as error:
-                    if not started:
-                        raise
-                    reason = str(error) or type(error).__name__
-                if self.connected:
-                    self.connected = False
-                    await self._send_event.send(Disconnected(room="", reason=reason))
-                pause = (
-                    _SHORTEST_S if anyio.current_time() - began > _LASTING_S else min(2 * pause, _LONGEST_S)
-                )
-                await anyio.sleep(pause * self._rng.uniform(0.5, 1.0))
-
-    async def _opened(self) -> WebSocket:
-        """A connection that the server knows us by.
-
-        Raises:
-            Unauthenticated, Refused, Closed, OSError, TimeoutError: there is none.
-        """
-        with anyio.fail_after(_CONNECT_S):
-            socket = await WebSocket.open(
-                self._url,
-                subprotocols=[_PROTOCOL[self._encoding]],
-                headers={},
-                context=self._context,
-                deflate=self._deflate,
-            )
+        pause, first = _SHORTEST_S, True
+        while True:
+            began = anyio.current_time()
             try:
-                await self._send(socket, {"id": 0, "op": "auth", "token": await self._credential()})
-                while (frame := self._decoded(await socket.receive()))["event"] != "connected":
-                    if frame["event"] == "error":
-                        raise _refusal(frame)
-            except Closed as closed:
-                await socket.close()
-                if closed.code in (_UNAUTHENTICATED, _FORBIDDEN):
-                    raise Unauthenticated(closed.reason) from None
-                raise
-            except BaseException:
-                await socket.close()
-                raise
-        self._heartbeat_s = frame["heartbeat_s"]
-        return socket
+                link = await Link.open(
+                    self._url,
+                    self._credential,
+                    encoding=self._encoding,
+                    context=self._context,
+                    deflate=self._deflate,
+                )
+                if first:
+                    first = False
+                    task_status.started()
+                else:
+                    self._inbox.put([Reconnected(room="")])
+                await self._converse(link)
+            except (Unauthenticated, Closed, CommandError, Refused, OSError, TimeoutError) as error:
+                if first:
+                    raise
+                if isinstance(error, Unauthenticated) or _is_final(error):
+                    self._failure = error
+                    self._inbox.end(error)
+                    return
+            lasted = anyio.current_time() - began
+            pause = _SHORTEST_S if lasted > _LASTING_S else min(2 * pause, _LONGEST_S)
+            await anyio.sleep(pause * self._rng.uniform(0.2, 1.0))
 
-    async def _converse(self, socket: WebSocket) -> None:
+    async def _converse(self, link: Link) -> NoReturn:
         """Enter the rooms that are wanted, and take what comes until the connection ends.
 
         Raises:
-            Closed, TimeoutError, Unauthenticated: it has ended.
+            Closed, CommandError, OSError, TimeoutError, Unauthenticated: it has ended.
         """
-        self._socket = socket
+        self._link = link
+        closed: Closed | None = None
         try:
-            again = bool(self._wanted)
-            for chains in ("delta", "full"):
-                await self._enter(
-                    socket, [room for room, wish in self._wanted.items() if wish == chains], chains
-                )
-            if not again:
-                await self._is_back(())
+            self._rooms.disconnected()
             while True:
-                with anyio.fail_after(_HEARTBEATS * self._heartbeat_s):
-                    data = await socket.receive()
-                await self._take(socket, self._decoded(data))
-        except Closed as closed:
-            if closed.code == _FORBIDDEN or (
-                closed.code == _UNAUTHENTICATED and isinstance(self._token, str)
-            ):
-                raise Unauthenticated(closed.reason) from None
+                await self._enter_what_is_missing(link)
+                await self._inbox.room()
+                frame = await link.receive()
+                self._take(link, frame)
+                if isinstance(frame, wire.TokenExpiring) and not isinstance(self._token, str):
+                    with anyio.fail_after(_TOKEN_S):
+                        await link.send({"op": "auth", "token": await self._credential()})
+        except (Closed, CommandError, OSError, TimeoutError, Unauthenticated) as error:
+            self._inbox.put([Disconnected(room="", reason=str(error))])
+            if isinstance(error, Closed):
+                closed = error
+                if error.code == CloseCode.UNAUTHENTICATED and isinstance(self._token, str):
+                    raise Unauthenticated(error.reason) from None
             raise
         finally:
-            self._socket = None
-            waiting, self._answers = self._answers, {}
-            for answer in waiting.values():
-                answer.come.set()
-            await socket.close()
+            self._link = None
+            await link.close(closed)
 
-    async def _take(self, socket: WebSocket, frame: Mapping[str, Any]) -> None:
+    def _take(self, link: Link, frame: Frame) -> None:
         """One frame: an answer, or something about a room."""
-        match frame["event"]:
-            case "subscribed":
-                resumed = [one["room"] for one in frame["ok"] if self._rooms.state(one["room"]).entered(one)]
-                if not self.connected:
-                    await self._is_back(tuple(resumed))
-            case "token_expiring" if not isinstance(self._token, str):
-                await self._send(socket, {"op": "auth", "token": await self._credential()})
-            case "error" if "id" not in frame:
-                raise _refusal(frame)
-        if (answer := self._answers.pop(frame.get("id", -1), None)) is not None:
-            answer.frame = frame
-            answer.come.set()
-            return
-        for event in self._rooms.take(frame):
-            await self._send_event.send(event)
+        try:
+            match frame:
+                case wire.Subscribed():
+                    settled = link.settle(frame)
+                    self._inbox.put(self._rooms.subscribed(frame))
+                    if not settled:
+                        self._refused(frame)
+                case wire.Error():
+                    if not link.settle(frame):
+                        raise refusal(frame)
+                case wire.Connected() | wire.Unsubscribed() | wire.ProductList() | wire.Pong():
+                    link.settle(frame)
+                case wire.TokenExpiring():
+                    pass
+                case _:
+                    self._inbox.put(self._rooms.take(frame))
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+            raise Closed(1002, f"the server sent what is no {type(frame).__name__}: {error!r}") from error
+
+    async def _enter_what_is_missing(self, link: Link) -> None:
+        """Ask for rooms, from where we are; the answers are taken as they come."""
+        missing: dict[str, list[str]] = {}
         for state in self._rooms:
-            if state.lost and not state.asked and state.name in self._wanted:
-                state.asked = True
-                await self._enter(socket, [state.name], self._wanted[state.name])
+            if state.standing == "out" and state.name in self._wanted:
+                state.standing = "asked"
+                missing.setdefault(self._wanted[state.name], []).append(state.name)
+        for chains, rooms in missing.items():
+            for first in range(0, len(rooms), _ROOMS_A_COMMAND):
+                await link.send(self._subscription(rooms[first : first + _ROOMS_A_COMMAND], chains))
 
-    async def _is_back(self, resumed: tuple[str, ...]) -> None:
-        self.connected = True
-        if self._was_lost:
-            await self._send_event.send(Reconnected(room="", resumed=resumed))
-        self._was_lost = True
+    def _subscription(self, rooms: Sequence[str], chains: str) -> dict[str, Any]:
+        places = {room: self._rooms.state(room).resume() for room in rooms}
+        resume = {room: place for room, place in places.items() if place is not None}
+        return {"op": "subscribe", "rooms": rooms, "chains": chains, "resume": resume}
 
-    async def _enter(self, socket: WebSocket, rooms: list[str], chains: str) -> None:
-        """Ask for rooms, from where we are; the answer is taken as it comes."""
-        if rooms:
-            places = {
-                room: place for room in rooms if (place := self._rooms.state(room).resume()) is not None
-            }
-            command = {"op": "subscribe", "rooms": rooms, "chains": chains, "resume": places}
-            await self._send(socket, command)
+    def _refused(self, frame: wire.Subscribed) -> None:
+        """Tell of rooms that could not be entered when nobody waited for the answer."""
+        for one in frame.err:
+            if one.room not in self._wanted:
+                continue
+            if self._rooms.state(one.room).refused() or not one.retryable:
+                event = RoomRefused(
+                    room=one.room, code=one.code, message=one.message, retryable=one.retryable
+                )
+                self._inbox.put([event])
+            if not one.retryable:
+                self._forget([one.room])
 
-    async def _ask(self, command: dict[str, Any]) -> Mapping[str, Any]:
+    def _forget(self, rooms: Iterable[str]) -> None:
+        for room in rooms:
+            self._wanted.pop(room, None)
+            self._rooms.forget(room)
+
+    async def _ask(self, command: dict[str, Any]) -> Answer:
         """The answer to a command."""
-        socket = self._socket
-        if socket is None:
+        if self._failure is not None:
+            raise self._failure
+        if self._link is None:
             raise Closed(1006, "there is no connection at the moment")
-        self._number += 1
-        answer = self._answers[self._number] = _Answer()
-        await self._send(socket, {"id": self._number, **command})
-        with anyio.fail_after(_ANSWER_S):
-            await answer.come.wait()
-        if answer.frame is None:
-            raise Closed(1006, "the connection was lost")
-        if answer.frame["event"] == "error":
-            raise _refusal(answer.frame)
-        return answer.frame
+        with self._inbox.hurry():
+            return await self._link.ask(command)
 
     async def _credential(self) -> str:
         if isinstance(self._token, str):
@@ -343,33 +343,15 @@ class Client:
         given = self._token()
         return await given if inspect.isawaitable(given) else given
 
-    async def _send(self, socket: WebSocket, command: Mapping[str, Any]) -> None:
-        if self._encoding == "json":
-            await socket.send(msgspec.json.encode(command).decode())
-        else:
-            await socket.send(msgspec.msgpack.encode(command))
 
-    def _decoded(self, data: str | bytes) -> dict[str, Any]:
-        frame: dict[str, Any] = (
-            msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
-        )
-        return frame
+def _is_final(error: Exception) -> bool:
+    return isinstance(error, Closed) and error.code in _NOT_AGAIN
 
 
-class _Answer:
-    def __init__(self) -> None:
-        self.come = anyio.Event()
-        self.frame: Mapping[str, Any] | None = None
-
-
-def _refusal(frame: Mapping[str, Any]) -> ClientError:
-    if frame["code"] in ("unauthenticated", "forbidden"):
-        return Unauthenticated(frame["message"])
-    return ClientError(f"{frame['code']}: {frame['message']}")
-
-
-def _only(error: BaseException) -> BaseException:
-    """The one exception in a group of one, so that callers see it as they would without the group."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _only(group: BaseExceptionGroup[BaseException], raised: BaseException | None) -> BaseException:
+    """What callers would see without a task group round them; `raised` is what they raised themselves."""
+    if len(group.exceptions) != 1:
+        return group
+    if raised is None or isinstance(raised, anyio.get_cancelled_exc_class()):
+        return group.exceptions[0]
+    return raised

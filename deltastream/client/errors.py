@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ClientError", "Closed", "Refused", "Unauthenticated"]
+__all__ = ["ClientError", "Closed", "CommandError", "Refused", "Unauthenticated"]
 
 
 class ClientError(Exception):
@@ -26,12 +26,27 @@ class Closed(ClientError):
 
     Attributes:
         code: of the close; 1006 where there was none.
+        reason: as the server told it.
     """
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"closed with {code}: {reason}")
         self.code = code
         self.reason = reason
+
+
+class CommandError(ClientError):
+    """The server refused a command as a whole.
+
+    Attributes:
+        code: says why; `docs/websocket.md` lists them.
+        retryable: whether the same may succeed later.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.retryable = retryable
 
 
 class Unauthenticated(ClientError):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
 __all__ = [
     "Chain",
@@ -20,7 +21,9 @@ __all__ = [
     "Event",
     "Interrupted",
     "MarketStatus",
+    "Product",
     "Reconnected",
+    "RoomRefused",
     "SurfaceUpdate",
     "UnderlyingUpdate",
 ]
@@ -45,14 +48,15 @@ class _Update(Event):
     Attributes:
         stream: whose position `seq` is, such as ``product:NIFTY``.
         ts: when it happened, microseconds UTC.
-        conflated: how many updates of the room before this one were left out on purpose.
+        skipped: how many messages of the stream before this one were left out on purpose, because the
+            room does not show them or this one supersedes them.
         snapshot: it is the state, not a change.
     """
 
     stream: str
     seq: int
     ts: int
-    conflated: int = 0
+    skipped: int = 0
     snapshot: bool = False
 
 
@@ -94,10 +98,11 @@ class Chain:
         return self.columns[name]
 
     def __getattr__(self, name: str) -> Any:
+        """A field of the head. Raises AttributeError where there is none of that name."""
         try:
-            return self.head[name]
+            return object.__getattribute__(self, "head")[name]
         except KeyError:
-            raise AttributeError(name) from None
+            raise AttributeError(f"a chain has no {name!r}") from None
 
     def to_pandas(self) -> pd.DataFrame:
         """The columns as a DataFrame with the strikes as its index; needs pandas."""
@@ -107,6 +112,12 @@ class Chain:
         frame = pd.DataFrame(rest, index=pd.Index(self.strikes, name="strike"))
         frame.attrs.update(self.head, ts=self.ts)
         return frame
+
+    def to_polars(self) -> pl.DataFrame:
+        """The columns as a DataFrame, strikes first, null where a number is not there; needs polars."""
+        import polars as pl
+
+        return pl.DataFrame(dict(self.columns), nan_to_null=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,17 +160,33 @@ class MarketStatus(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted(Event):
-    """Updates of a room are missing for good; a snapshot follows.
+    """Updates of a room are missing for good, and a snapshot follows; or the server makes them good.
 
     Attributes:
         stream: of which.
         after: the last seq that was seen.
-        reason: "gap", or what the server said.
+        reason: "gap" where we found it, "not_resumed" where the server could not go on from there;
+            else what the server said.
     """
 
     stream: str
     after: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomRefused(Event):
+    """A room that we were in could not be entered again.
+
+    Attributes:
+        code: says why.
+        message: the same, as a sentence.
+        retryable: it is asked for again with every heartbeat; else the room is left.
+    """
+
+    code: str
+    message: str
+    retryable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +198,20 @@ class Disconnected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconnected(Event):
-    """The connection is back, and every room has been entered again. `room` is empty.
+    """The connection is back. `room` is empty.
 
-    Attributes:
-        resumed: rooms that went on without a gap; the others begin with a snapshot.
+    Rooms go on where they were left, unless an `Interrupted` or a `RoomRefused` says otherwise.
     """
 
-    resumed: tuple[str, ...]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """What there is of a product.
+
+    Attributes:
+        symbol: of the underlying.
+        expiries: live ones, nearest first, by root.
+    """
+
+    symbol: str
+    expiries: Mapping[str, tuple[str, ...]]

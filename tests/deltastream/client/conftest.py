@@ -1,0 +1,259 @@
+"""A real desk and server on loopback, and what drives clients on Trio and on asyncio against them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+import sniffio
+import trio
+
+from deltastream.accounts import (
+    AccountService,
+    AccountSettings,
+    Administration,
+    KeyRing,
+    SqliteAccountStore,
+)
+from deltastream.analytics import enrich
+from deltastream.analytics.settings import AnalyticsSettings
+from deltastream.bus import EmbeddedBus
+from deltastream.bus.settings import BusSettings
+from deltastream.gateway.live import Live
+from deltastream.gateway.settings import GatewaySettings
+from deltastream.messages import CHAIN_ROWS, ROW, EnrichedChain, MarketStatus, OptionChain, UnderlyingTick
+from deltastream.seams import Seams
+from deltastream.sockets.desk import Desk
+from deltastream.sockets.server import serve
+from deltastream.sockets.settings import SocketSettings
+from deltastream.storage import SqliteRepository
+from deltastream.storage.settings import StoreSettings
+
+DAY_NS = 86_400 * 10**9
+
+
+class _Ctx:
+    def degraded(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def running(self) -> None:
+        pass
+
+
+def make_chain(
+    ts: int, *, expiry: str = "2036-11-25", strikes: Sequence[float] = (100.0, 110.0, 120.0), **columns: Any
+) -> EnrichedChain:
+    """A chain of NIFTY through the real analytics."""
+    table = np.full((CHAIN_ROWS, len(strikes)), np.nan)
+    table[0] = strikes
+    for side, sign in (("call", 1.0), ("put", -1.0)):
+        table[ROW[f"{side}_bid"]] = np.maximum(sign * (110.0 - table[0]), 0.0) + 8.0
+        table[ROW[f"{side}_ask"]] = table[ROW[f"{side}_bid"]] + 1.0
+        table[ROW[f"{side}_oi"]] = 1_000.0 + np.arange(len(strikes))
+    for name, value in columns.items():
+        table[ROW[name]] = value
+    chain = OptionChain(
+        product="NIFTY",
+        root="NIFTY",
+        expiry=expiry,
+        expiry_ts=ts + 30 * DAY_NS,
+        ts_event=ts,
+        ts_recv=ts,
+        spot=110.0,
+        currency="INR",
+        multiplier=65.0,
+        exercise="european",
+        settlement="cash",
+        oi_unit="contracts",
+        volume_unit="contracts",
+        oi_cadence="3min",
+        oi_as_of=ts,
+        columns=table,
+    )
+    return enrich(chain, AnalyticsSettings(), ts_recv=ts)
+
+
+@dataclass
+class Stand:
+    """A bus, accounts, a desk and a port.
+
+    Attributes:
+        token: an access token of somebody who may read.
+    """
+
+    seams: Seams
+    bus: EmbeddedBus
+    accounts: AccountService
+    administration: Administration
+    live: Live
+    token: str
+    settings: SocketSettings
+    desk: Any = None
+    port: int = 0
+    scope: trio.CancelScope | None = None
+    stopped: trio.Event = field(default_factory=trio.Event)
+    nursery: trio.Nursery | None = None
+    _last: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def now(self) -> int:
+        """The time of day, never twice the same microsecond."""
+        self._last = max(self._last + 1_000, self.seams.clock.now_ns())
+        return self._last
+
+    async def tick(self, price: float, product: str = "NIFTY") -> None:
+        """A price."""
+        now = self.now()
+        tick = UnderlyingTick(product=product, price=price, ts_event=now, ts_recv=now)
+        await self.bus.append(f"market.tick.{product}", tick)
+
+    async def chain(self, **about: Any) -> EnrichedChain:
+        """A chain."""
+        made = make_chain(self.now(), **about)
+        await self.bus.append("enriched.chain.NIFTY", made)
+        return made
+
+    async def status(self, status: Any, reason: str) -> None:
+        """Word of the market."""
+        now = self.now()
+        told = MarketStatus(
+            product="NIFTY", status=status, reason=reason, since=now, ts_event=now, ts_recv=now
+        )
+        await self.bus.append("market.status.NIFTY", told)
+
+    async def start(self) -> None:
+        """Listen: on the same port as before, if there was one."""
+        assert self.nursery is not None
+        await self.nursery.start(self._serve)
+
+    async def stop(self) -> None:
+        """Drain, and be gone."""
+        assert self.scope is not None
+        self.scope.cancel()
+        await self.stopped.wait()
+
+    async def settle(self) -> None:
+        """Wait until nobody is connected any more."""
+        with trio.fail_after(2):
+            while self.desk.connections:  # noqa: ASYNC110  the desk has no event for it
+                await trio.sleep(0.005)
+
+    async def cut(self) -> None:
+        """Let every connection be lost without a word."""
+        for connection in list(self.desk.connections):
+            connection._scope.cancel()
+
+    async def _serve(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.stopped = trio.Event()
+        with trio.CancelScope() as self.scope:
+            async with trio.open_nursery() as nursery:
+                self.desk = Desk(self.bus, self.live, self.accounts, self.settings, self.seams)
+                await nursery.start(self.desk.run, _Ctx())
+                at = SocketSettings(**{**_fields(self.settings), "port": self.port})
+                bound = await nursery.start(serve, self.desk, at, GatewaySettings(), self.seams)
+                self.port = bound.port
+                task_status.started()
+        self.stopped.set()
+
+
+def _fields(settings: SocketSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+
+
+@asynccontextmanager
+async def _opened(directory: Path, **settings: Any) -> AsyncIterator[Stand]:
+    seams = Seams.system()
+    bus = EmbeddedBus(directory / "journal.db", BusSettings(), seams)
+    store = SqliteRepository(directory / "store.db", StoreSettings(), seams)
+    accounts = SqliteAccountStore(directory / "accounts.db", seams)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bus.run)
+        async with store, accounts:
+            ring = KeyRing(directory / "keys", token_s=900, seams=seams, make=True)
+            await ring.open()
+            service = AccountService(
+                accounts, ring, AccountSettings(bcrypt_cost=4), seams, open_registration=True
+            )
+            await nursery.start(service.run, bus)
+            administration = Administration(accounts, seams)
+            await administration.first_contact()
+            signed_in = await service.register("ann@example.org", "correct horse", "Ann")
+            live = Live(bus, store, seams)
+            await nursery.start(live.run, _Ctx())
+            stand = Stand(
+                seams,
+                bus,
+                service,
+                administration,
+                live,
+                signed_in.access,
+                SocketSettings(**{"port": 0, "heartbeat_s": 0.2, "drain_s": 0.1, **settings}),
+                nursery=nursery,
+            )
+            await stand.start()
+            yield stand
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def open_stand(tmp_path: Path) -> Callable[..., Any]:
+    """Opens a stand with these settings of its sockets."""
+
+    def opened(**settings: Any) -> Any:
+        return _opened(tmp_path, **settings)
+
+    return opened
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    """With heartbeats every fifth of a second."""
+    async with _opened(tmp_path) as opened:
+        yield opened
+
+
+class Backend:
+    """Runs what a user of the client writes: here, or on asyncio in a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._token: Any = None
+
+    async def run(self, user: Callable[[], Awaitable[None]], seconds: float = 10) -> None:
+        """Run it to its end, but not for ever."""
+
+        async def limited() -> None:
+            with anyio.fail_after(seconds):
+                await user()
+
+        if self.name == "trio":
+            await limited()
+        else:
+            self._token = trio.lowlevel.current_trio_token()
+            await trio.to_thread.run_sync(lambda: asyncio.run(limited()))
+
+    async def host(self, work: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+        """Do something where the server is."""
+        if sniffio.current_async_library() == "trio":
+            return await work(*args, **named)
+
+        async def done() -> Any:
+            return await work(*args, **named)
+
+        return await asyncio.to_thread(trio.from_thread.run, done, trio_token=self._token)
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Both that anyio knows."""
+    return Backend(request.param)
