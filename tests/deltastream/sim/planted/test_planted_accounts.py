@@ -17,7 +17,12 @@ def test_revocation_not_followed(planted):
 
         return void
 
-    planted({"deltastream.accounts._principals:Principals.void": bug}, seeds=5, caught="revoked_accepted")
+    planted(
+        {"deltastream.accounts._principals:Principals.void": bug},
+        seeds=5,
+        caught="revoked_accepted",
+        people=True,
+    )
 
 
 def test_revocation_voids_only_where_it_was_made(planted):
@@ -29,7 +34,12 @@ def test_revocation_voids_only_where_it_was_made(planted):
 
         return __init__
 
-    planted({"deltastream.accounts._revocations:Courier.__init__": bug}, seeds=10, caught="revoked_accepted")
+    planted(
+        {"deltastream.accounts._revocations:Courier.__init__": bug},
+        seeds=10,
+        caught="revoked_accepted",
+        people=True,
+    )
 
 
 def test_reuse_not_detected(planted):
@@ -39,7 +49,9 @@ def test_reuse_not_detected(planted):
 
         return rotate
 
-    planted({"deltastream.accounts.sqlite._sessions:rotate": bug}, seeds=10, caught="reuse_unnoticed")
+    planted(
+        {"deltastream.accounts.sqlite._sessions:rotate": bug}, seeds=10, caught="reuse_unnoticed", people=True
+    )
 
 
 def test_reuse_does_not_end_the_session(planted):
@@ -52,7 +64,9 @@ def test_reuse_does_not_end_the_session(planted):
 
         return end
 
-    planted({"deltastream.accounts.sqlite._sessions:end": bug}, seeds=10, caught="revoked_accepted")
+    planted(
+        {"deltastream.accounts.sqlite._sessions:end": bug}, seeds=10, caught="revoked_accepted", people=True
+    )
 
 
 def test_successor_drawn_anew(planted):
@@ -62,7 +76,9 @@ def test_successor_drawn_anew(planted):
 
         return unseal
 
-    planted({"deltastream.accounts.secret_texts:unseal": bug}, seeds=5, caught="successor_differs")
+    planted(
+        {"deltastream.accounts.secret_texts:unseal": bug}, seeds=5, caught="successor_differs", people=True
+    )
 
 
 def test_logged_out_everywhere_but_the_session_stands(planted):
@@ -72,7 +88,12 @@ def test_logged_out_everywhere_but_the_session_stands(planted):
 
         return _new_version
 
-    planted({"deltastream.accounts.sqlite._users:_new_version": bug}, seeds=10, caught="revoked_accepted")
+    planted(
+        {"deltastream.accounts.sqlite._users:_new_version": bug},
+        seeds=10,
+        caught="revoked_accepted",
+        people=True,
+    )
 
 
 def test_guesses_counted_per_address_alone(planted):
@@ -83,7 +104,9 @@ def test_guesses_counted_per_address_alone(planted):
 
         return _count
 
-    planted({"deltastream.accounts.lockout:Attempts._count": bug}, seeds=5, caught="lockout_bypassed")
+    planted(
+        {"deltastream.accounts.lockout:Attempts._count": bug}, seeds=5, caught="lockout_bypassed", people=True
+    )
 
 
 def test_guesses_not_counted(planted):
@@ -93,7 +116,9 @@ def test_guesses_not_counted(planted):
 
         return failed
 
-    planted({"deltastream.accounts.lockout:Attempts.failed": bug}, seeds=5, caught="lockout_bypassed")
+    planted(
+        {"deltastream.accounts.lockout:Attempts.failed": bug}, seeds=5, caught="lockout_bypassed", people=True
+    )
 
 
 def test_link_lets_in_as_often_as_it_is_shown(planted):
@@ -110,7 +135,9 @@ def test_link_lets_in_as_often_as_it_is_shown(planted):
 
         return take_link
 
-    planted({"deltastream.accounts.sqlite._users:take_link": bug}, seeds=5, caught="link_used_twice")
+    planted(
+        {"deltastream.accounts.sqlite._users:take_link": bug}, seeds=5, caught="link_used_twice", people=True
+    )
 
 
 def test_dear_requests_cost_as_little_as_others(planted):
@@ -120,7 +147,9 @@ def test_dear_requests_cost_as_little_as_others(planted):
 
         return take
 
-    planted({"deltastream.gateway.limits:LocalBuckets.take": bug}, seeds=5, caught="limit_exceeded")
+    planted(
+        {"deltastream.gateway.limits:LocalBuckets.take": bug}, seeds=5, caught="limit_exceeded", people=True
+    )
 
 
 def test_key_of_a_disabled_user_goes_on(planted):

@@ -101,21 +101,6 @@ def test_position_moved_past_the_next(planted):
     )
 
 
-def test_cut_journal_keeps_its_epoch(planted):
-    def bug(original):
-        def _doubt(journal, committed):
-            return None
-
-        return _doubt
-
-    planted(
-        {"deltastream.bus._opening:_doubt": bug},
-        seeds=10,
-        caught="position_reissued position_repeated sequence_gap",
-        faults="power_cut old_copy",
-    )
-
-
 def test_lineage_of_an_epoch_lost(planted):
     def bug(original):
         def renew(db, old, new, ends):
