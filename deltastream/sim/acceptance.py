@@ -32,7 +32,9 @@ class Acceptance:
             self._renewed.add((topic, position.epoch, position.seq))
         if key is not None:
             self._keyed.setdefault((topic, key), []).append(position)
-        seen = self._history.find(topic, position)
+        line = self._history.lines.get(topic)
+        # The feed may be told before the observer is that there is a new epoch.
+        seen = line.find(position) if line is not None and position.epoch in line.epochs else None
         if seen is None:
             self._unseen[topic, position.epoch, position.seq] = message
         else:

@@ -175,12 +175,12 @@ class Derivations:
     def surfaces(self) -> None:
         """Each surface is that of some moment of the chains' log, none goes back, the last is the last.
 
-        Where messages have become void nobody can tell what a surface was made of.
+        Where messages are gone nobody can tell what a surface was made of.
         """
         for line in self._history.matching("enriched.chain."):
             product = line.topic.rsplit(".", 1)[1]
             surfaces = self._history.line(f"analytics.surface.{product}")
-            if not (line.void or surfaces.void or line.missing or surfaces.missing):
+            if line.whole and surfaces.whole:
                 self._surfaces_of(product, list(line), list(surfaces))
 
     def _surfaces_of(self, product: str, chains: list[Seen], surfaces: list[Seen]) -> None:

@@ -111,6 +111,11 @@ class Line:
         """All messages seen, in order."""
         return iter(sorted((*self.live.values(), *self.void.values()), key=lambda seen: seen.number))
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that was ever published of it is there, for whoever needs it again."""
+        return not (self.void or self.missing or any(seen.trimmed for seen in self.live.values()))
+
     def find(self, position: Position) -> Seen | None:
         """The message that had this position, whatever it is called now."""
         if position.epoch not in self.epochs:

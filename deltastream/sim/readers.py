@@ -204,9 +204,10 @@ class Readers:
     async def compare(self, store: Repository, history: History) -> None:
         """All has settled: each reader's state is the store's, for what it follows.
 
-        A topic of which messages have become void is left out: the store may have the effect of
-        messages that no reader can see any more, and a reader in the act of reading anew has less. So
-        is what a reader has missed because it had left the journal: it would ask the store.
+        A topic of which messages are gone is left out: the store may have the effect of messages that
+        no reader can see any more, or have lost it before it could have them again, and a reader in the
+        act of reading anew has less. So is what a reader has missed because it had left the journal: it
+        would ask the store.
 
         Cancellation: who was not compared yet is not.
         """
@@ -214,7 +215,7 @@ class Readers:
         for reader in self.readers:
             for key, message in sorted(reader.latest.items()):
                 line = history.lines.get(key[0])
-                if line is None or line.void or line.missing or key[0] in reader.missed:
+                if line is None or not line.whole or key[0] in reader.missed:
                     continue
                 if key not in answers:
                     answers[key] = await _answer(store, key)

@@ -149,6 +149,15 @@ class TestAcceptance:
         accepted.see("a", Position("e", 1), told.give(("e", 1)))
         assert told.codes == ["lost_accepted"]
 
+    def test_told_to_the_feed_before_the_observer_knows_the_epoch(self, told):
+        told.give(("e", 1), ("e", 2))
+        accepted = Acceptance(told.history, told.history._complain)
+        accepted.accept("a", Position("f", 2), tick(2, price=7.0))
+        told.history.declare(Gap("a", "e", 2, 2, "epoch_changed", "f"))
+        told.give(("f", 2), price=7.0)
+        accepted.see("a", Position("f", 2), told.history.find("a", Position("f", 2)))
+        assert (told.codes, accepted.unseen()) == ([], [])
+
     def test_there_under_the_name_of_a_later_epoch(self, told):
         told.give(("e", 1))
         accepted = Acceptance(told.history, told.history._complain)
