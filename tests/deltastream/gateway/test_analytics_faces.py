@@ -6,11 +6,12 @@ import json
 import math
 from datetime import date, datetime
 
+import jsonschema_rs
 import msgspec
 import pyarrow as pa
 import pytest
 
-from deltastream.gateway import definitions
+from deltastream.gateway import definitions, openapi
 from deltastream.gateway.instants import instant_of
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.routes.analytics import ROUTES
@@ -244,3 +245,21 @@ async def test_ratios_of_now_need_no_store(autojump_clock, world):
     assert shown["pcr_trend"] == []
     assert shown["data_points"] == 0
     assert shown["all"]["pcr_oi"] > 0
+
+
+async def test_every_answer_is_of_the_published_schema(autojump_clock, world):
+    api = openapi.document(ROUTES, title="t", version="0", base="")
+    more = {
+        "pcr": {"hours": 0.0},
+        "max_pain": {"hours": 1.0},
+        "open_interest": {"since": instant(world.live.newest("NIFTY"))},
+        "greeks": {"profile": True},
+    }
+    for route in ROUTES:
+        answers = api["paths"][route.path]["get"]["responses"]["200"]["content"]["application/json"]
+        validator = jsonschema_rs.Draft202012Validator({**answers["schema"], "components": api["components"]})
+        product = {} if route is DEFINITIONS else {"product": "NIFTY"}
+        for given in (product, product | more.get(route.name, {})):
+            shown = await asked(world, route, **given)
+            assert [str(error) for error in validator.iter_errors(shown)] == []
+            assert not validator.is_valid({**shown, "meta": 1, "definitions": 1})
