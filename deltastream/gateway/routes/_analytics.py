@@ -45,6 +45,7 @@ __all__ = [
     "chosen",
     "common",
     "each",
+    "hours_ns",
     "identity_of",
     "in_turn",
     "instant",
@@ -199,6 +200,11 @@ async def _stored(
     if not chains:
         series_named(product, series, expiry, root)
     return chains
+
+
+def hours_ns(hours: float) -> int:
+    """So many hours in nanoseconds, one at least."""
+    return max(1, round(hours * 3600e9))
 
 
 async def each(chains: Iterable[EnrichedChain], work: Callable[[EnrichedChain], T]) -> list[T]:

@@ -15,6 +15,7 @@ from deltastream.gateway.routes._analytics import (
     HistoryParameters,
     Hours,
     chosen,
+    hours_ns,
     in_turn,
     instant,
     known,
@@ -152,7 +153,7 @@ async def max_pain(call: Call[MaxPainParameters, None]) -> Answer:
             return answer
     else:
         history(call.identity)
-        begin = now.until - round((asked.hours or 1.0) * 3600e9)
+        begin = now.until - hours_ns(asked.hours or 1.0)
         span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
         past = await _history(services.store, now.chains[0], span, asked.limit)
     mean = _mean(now.chains)

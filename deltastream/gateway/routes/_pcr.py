@@ -21,6 +21,7 @@ from deltastream.gateway.routes._analytics import (
     HistoryParameters,
     chosen,
     common,
+    hours_ns,
     in_turn,
     instant,
     sent,
@@ -162,7 +163,7 @@ async def _trend(call: Call[PcrParameters, None], now: Chosen) -> tuple[list[Pcr
     """The history that is asked for, and where it goes on."""
     asked, services = call.parameters, call.services
     history(call.identity)
-    begin = now.until - round(asked.hours * 3600e9)
+    begin = now.until - hours_ns(asked.hours)
     span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
     with stored():
         if asked.expiry is None:

@@ -149,6 +149,7 @@ async def test_a_trend_begins_with_what_was_known_before(autojump_clock, world):
     span = (chains[-1].ts_event - chains[-2].ts_event) / 2 / 3600e9
     shown = await asked(world, PCR, product="NIFTY", hours=span)
     (point,) = shown["pcr_trend"]
+    assert (await asked(world, PCR, product="NIFTY", hours=5e-324))["pcr_trend"] == [point]
     assert point["series"] == 2
     assert point["pcr_oi"] == pytest.approx(put_call(latest_of(chains))["pcr_oi"])
 
