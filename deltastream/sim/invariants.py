@@ -213,12 +213,12 @@ class Invariants:
     def _kept_since(self) -> float:
         """From when on every message must still be in the journal.
 
-        Its age is counted from when it was given to the bus: where the bus has waited for its disk, or
-        the clock was set ahead, that cannot be told.
+        Its age is counted from when it was given to the bus: where the bus has waited for its disk, the
+        clock was set ahead, or an older log was found again under a new epoch, that cannot be told.
         """
         if self._world.scenario.max_age_s is None:
             return -math.inf
-        if self._excuses.ever("late_clock", "degraded"):
+        if self._excuses.ever("late_clock", "degraded", "new_epoch"):
             return math.inf
         return self._world.now() - self._world.scenario.max_age_s + LAG_S
 
