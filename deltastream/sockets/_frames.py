@@ -50,6 +50,7 @@ class Frames:
             seq=place.seq,
             epoch=place.epoch,
             part=part,
+            own=self._entry.seq or None,
             reason=reason,
         )
 
