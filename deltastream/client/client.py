@@ -106,11 +106,7 @@ async def connect(
 
 
 class Client:
-    """See `connect`, which makes it. Iterate over it to get the events, in their order.
-
-    Attributes:
-        connected: whether there is a connection at this moment.
-    """
+    """See `connect`, which makes it. Iterate over it to get the events, in their order."""
 
     def __init__(
         self,
@@ -137,6 +133,7 @@ class Client:
 
     @property
     def connected(self) -> bool:
+        """Whether there is a connection at this moment."""
         return self._link is not None
 
     def __aiter__(self) -> AsyncIterator[Event]:

@@ -1,7 +1,8 @@
 """Imports point downward only: cli → sim → host → actors → gateway → the parts → messages → errors and seams.
 
 What a gateway shows of a host, its settings and what can be asked of it, lies between the gateway and
-the parts: the tree, which runs the gateway, is above it.
+the parts: the tree, which runs the gateway, is above it. So do the words of the sockets' protocol, which
+servers speak, clients speak and the gateway documents.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import pytest
 
 LAYERS = (
     {"errors", "seams", "_core"},
-    {"messages", "client"},
-    {"accounts", "analytics", "bus", "feeds", "market", "pricing", "storage"},
+    {"messages", "sockets.commands", "sockets.events"},
+    {"accounts", "analytics", "bus", "client", "feeds", "market", "pricing", "storage"},
     {"gateway.settings", "gateway.exposure", "sockets.settings", "sockets.statistics"},
     {"host.config", "host.layers", "host.data_dir", "host.operations"},
     {"gateway", "sockets"},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import sniffio
 import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from deltastream.accounts import (
     AccountService,
@@ -257,3 +259,95 @@ class Backend:
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Both that anyio knows."""
     return Backend(request.param)
+
+
+class Script:
+    """A server that says what a test wrote: each connection is served by the next handler.
+
+    Attributes:
+        heard: every command that came, in order.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.url = f"ws://127.0.0.1:{port}/"
+        self.heard: list[dict[str, Any]] = []
+        self.handlers: list[Callable[[Spoken], Awaitable[None]]] = []
+
+    async def serve(self, request: WebSocketRequest) -> None:
+        handler = self.handlers.pop(0)
+        spoken = Spoken(await request.accept(subprotocol="deltastream.v1"), self)
+        with suppress(ConnectionClosed):
+            await handler(spoken)
+        await spoken.socket.aclose()
+
+
+class Spoken:
+    """One connection of a script."""
+
+    def __init__(self, socket: WebSocketConnection, script: Script) -> None:
+        self.socket = socket
+        self._script = script
+
+    async def hear(self, op: str, **fields: Any) -> dict[str, Any]:
+        """The next command, which must be this one."""
+        command: dict[str, Any] = json.loads(await self.socket.get_message())
+        self._script.heard.append(command)
+        assert command["op"] == op
+        assert {name: command.get(name) for name in fields} == fields
+        return command
+
+    async def say(self, event: str, **fields: Any) -> None:
+        await self.socket.send_message(json.dumps({"event": event, **fields}))
+
+    async def greet(self, heartbeat_s: float = 10.0, **fields: Any) -> None:
+        """Let the client in."""
+        command = await self.hear("auth", **fields)
+        limits = {"rooms": 200, "commands_per_s": 20.0, "message_bytes": 65536}
+        await self.say(
+            "connected",
+            id=command["id"],
+            session="s",
+            server_time=0,
+            expires=0,
+            heartbeat_s=heartbeat_s,
+            limits=limits,
+        )
+
+    async def enter(
+        self, mode: str, seq: int, epoch: str = "e1", room: str = "product:NIFTY"
+    ) -> dict[str, Any]:
+        """Let the client into the room that it asks for."""
+        command = await self.hear("subscribe", rooms=[room])
+        joined = {"room": room, "mode": mode, "epoch": epoch, "seq": seq}
+        await self.say("subscribed", id=command["id"], ok=[joined], err=[])
+        return command
+
+    async def price(self, seq: int, first: int | None = None, **fields: Any) -> None:
+        """An update of the price, which is that of its seq."""
+        data = {"product": "NIFTY", "price": float(seq), "volume": None}
+        first = seq if first is None else first
+        about = {"room": "product:NIFTY", "first": first, "seq": seq, "ts": seq, **fields}
+        if fields.get("kind") == "snapshot":
+            del about["first"]
+        await self.say("underlying_update", **about, data=data)
+
+    async def rest(self) -> None:
+        """Say nothing, until the client has gone."""
+        with suppress(ConnectionClosed):
+            await self.socket.get_message()
+
+
+@pytest.fixture
+async def script() -> AsyncIterator[Script]:
+    """A server that says what a test wrote."""
+    async with trio.open_nursery() as nursery:
+        made: list[Script] = []
+
+        async def serve(request: WebSocketRequest) -> None:
+            await made[0].serve(request)
+
+        server = await nursery.start(serve_websocket, serve, "127.0.0.1", 0, None)
+        made.append(Script(server.port))
+        yield made[0]
+        assert made[0].handlers == []
+        nursery.cancel_scope.cancel()
