@@ -351,3 +351,9 @@ async def script() -> AsyncIterator[Script]:
         yield made[0]
         assert made[0].handlers == []
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(scope="session")
+def chain_of() -> Callable[..., EnrichedChain]:
+    """Makes chains of NIFTY; see `make_chain`."""
+    return make_chain
