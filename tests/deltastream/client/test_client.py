@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import anyio
 import numpy as np
 import pytest
@@ -19,13 +17,6 @@ from deltastream.client import (
     connect,
 )
 from deltastream.messages import ENRICHED_COLUMNS
-
-
-def quick() -> random.Random:
-    """Draws no jitter but the shortest."""
-    made = random.Random()
-    made.uniform = lambda low, high: low / 4  # type: ignore[method-assign]
-    return made
 
 
 async def until(client, kind, **fields):
@@ -87,12 +78,12 @@ async def test_a_session(stand, backend, encoding, deflate):
     await stand.settle()
 
 
-async def test_reconnects_and_resumes(stand, backend):
+async def test_reconnects_and_resumes(stand, backend, rng):
     await stand.tick(1.0)
     await stand.chain()
 
     async def user():
-        async with connect(stand.url, token=stand.token, rng=quick()) as client:
+        async with connect(stand.url, token=stand.token, rng=rng) as client:
             await client.subscribe("product:NIFTY", "chain:NIFTY", "general")
             await until(client, UnderlyingUpdate, room="general", snapshot=True)
             assert client.connected
@@ -119,12 +110,12 @@ async def test_reconnects_and_resumes(stand, backend):
     await backend.run(user)
 
 
-async def test_a_restarted_server(stand, backend):
+async def test_a_restarted_server(stand, backend, rng):
     """Drained with 4012, gone for a while, back on its port: resumed out of the log."""
     await stand.tick(1.0)
 
     async def user():
-        async with connect(stand.url, token=stand.token, rng=quick()) as client:
+        async with connect(stand.url, token=stand.token, rng=rng) as client:
             await client.subscribe("product:NIFTY")
             await until(client, UnderlyingUpdate)
             await backend.host(stand.stop)
@@ -155,7 +146,7 @@ async def test_revoked(stand, backend):
     await backend.run(user)
 
 
-async def test_a_callable_gives_another_credential_after_a_revocation(stand, backend):
+async def test_a_callable_gives_another_credential_after_a_revocation(stand, backend, rng):
     key = (await stand.administration.create_key("ann@example.org", "script", ("read:market",), 30)).text
     credentials = [stand.token, key]
     identity = await stand.accounts.authenticate(stand.token)
@@ -165,7 +156,7 @@ async def test_a_callable_gives_another_credential_after_a_revocation(stand, bac
         return credentials.pop(0)
 
     async def user():
-        async with connect(stand.url, token=token, rng=quick()) as client:
+        async with connect(stand.url, token=token, rng=rng) as client:
             await backend.host(stand.accounts.logout_everywhere, identity)
             await until(client, Reconnected)
             assert await client.ping() < 5
@@ -220,14 +211,14 @@ async def test_what_users_raise_is_theirs(stand, backend):
     await backend.run(user)
 
 
-async def test_what_a_token_raises_reaches_the_user(stand, backend):
+async def test_what_a_token_raises_reaches_the_user(stand, backend, rng):
     answers = [stand.token]
 
     def token():
         return answers.pop(0)
 
     async def lose_the_connection():
-        async with connect(stand.url, token=token, rng=quick()) as client:
+        async with connect(stand.url, token=token, rng=rng) as client:
             await backend.host(stand.cut)
             await until(client, Reconnected)
 
