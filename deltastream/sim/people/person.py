@@ -333,6 +333,8 @@ class Person:
             return
         number, key = self._rng.choice(self.keys)
         await self._show_everywhere(key)
+        if not self._living:
+            return  # somebody has ended every session meanwhile
         right = self._rng.choice(self._rng.choice(self._living).rights)
 
         async def revoke(service: AccountService) -> None:
