@@ -27,12 +27,14 @@ class _Product:
     Attributes:
         heard_at: when its source was last heard; said: the source's last word on the market.
         status: the last one that was published, and since when; None before the first.
+        spoke_at: when it was first heard since, while told to be stale.
     """
 
     heard_at: float
     said: str | None = None
     status: str | None = None
     since: float = 0.0
+    spoke_at: float | None = None
 
 
 class Freshness:
@@ -42,10 +44,14 @@ class Freshness:
         silent_after_s: the provider's limit of silence.
         excuses: what struck so far.
         complain: told of a status that contradicts what the feed was heard to say.
+        gathers_s: for how long whoever observes the log lets messages gather.
     """
 
-    def __init__(self, silent_after_s: float, excuses: Excuses, complain: Complain) -> None:
+    def __init__(
+        self, silent_after_s: float, excuses: Excuses, complain: Complain, *, gathers_s: float = 0.0
+    ) -> None:
         self._limit = silent_after_s
+        self._seen_after = 2 * gathers_s
         self._excuses = excuses
         self._complain = complain
         self._products: dict[str, _Product] = {}
@@ -59,13 +65,15 @@ class Freshness:
         if isinstance(message, MarketStatus) and message.reason in _OWN:
             return
         known.heard_at = now
+        if known.spoke_at is None and known.status == "stale" and now > known.since + SLACK_S:
+            known.spoke_at = now
         if isinstance(message, MarketStatus):
             known.said = message.status
 
     def publish(self, now: float, status: MarketStatus) -> None:
         """A status was published."""
         known = self._products.setdefault(status.product, _Product(now))
-        known.status, known.since = status.status, now
+        known.status, known.since, known.spoke_at = status.status, now, None
         silence = now - known.heard_at
         excused = self._excuses.around(known.heard_at, now, "stale", "restart", "degraded")
         if status.status == "stale" and status.reason in _OWN and silence <= self._limit and not excused:
@@ -89,8 +97,8 @@ class Freshness:
                 self._complain(
                     "stale_as_live", f"{product} is {known.status}, silent for {now - heard:.3f} s"
                 )
-            spoke_since = known.heard_at > known.since + SLACK_S
-            if known.status == "stale" and spoke_since and now - known.heard_at < self._limit:
+            speaks = known.spoke_at is not None and now >= known.spoke_at + self._seen_after
+            if known.status == "stale" and speaks and now - known.heard_at < self._limit:
                 self._complain("live_as_stale", f"{product} is stale, heard {now - known.heard_at:.3f} s ago")
 
     def _undisturbed(self, since: float, now: float) -> bool:

@@ -76,7 +76,8 @@ class Invariants:
         self._accepted = Acceptance(self.model.history, complain)
         self._health = Health(self._excuses, complain)
         self._intake = Intake(self._done_by_feed, complain)
-        self._freshness = Freshness(_silence(world), self._excuses, complain)
+        gathers_s = scenario.read_interval_s
+        self._freshness = Freshness(_silence(world), self._excuses, complain, gathers_s=gathers_s)
         self._restarts: Restarts | None = None
         self._events: list[Event] = []
         self._host: SimHost | None = None

@@ -112,7 +112,8 @@ class Person:
             storm[1] = trio.current_time()
 
     def _was_disturbed(self, span: Span) -> bool:
-        return any(begun <= span.done and span.begun <= done for begun, done in self.storms[-8:])
+        """Whether somebody has taken away what they have since then: until now, others may have waited."""
+        return any(span.begun <= done for _, done in self.storms[-8:])
 
     async def _ask(self, question: Callable[[AccountService], Awaitable[Any]]) -> tuple[Any, Span]:
         return await self._rng.choice(self._gateways).ask(question)

@@ -148,6 +148,15 @@ class TestFreshness:
         fresh.look(10.0, 0.0)
         assert codes == ["live_as_stale"]
 
+    def test_an_observer_that_gathers_has_its_time(self, complain, codes):
+        fresh = Freshness(self.LIMIT, Excuses(), complain, gathers_s=1.0)
+        fresh.hear(0.0, status("open"))
+        fresh.publish(6.0, status("stale", "feed_silent"))
+        for at in (10.0, 11.0, 12.0):
+            fresh.hear(at, tick())
+            fresh.look(at + 0.9, 0.0)
+        assert codes == ["live_as_stale"]
+
     def test_a_disk_that_is_full_excuses(self, fresh, codes):
         self.excuses.strike(1.0, FullDisk(id=1, at=1.0, duration=5.0, file="both"))
         fresh.look(30.0, 0.0)
