@@ -24,7 +24,7 @@ from deltastream.host.control_client import connect
 from deltastream.host.data_dir import DataDirectory, open_data_directory
 from deltastream.seams import Seams
 
-__all__ = ["administer", "gateway_url", "make_signing_key", "rotate_signing_key"]
+__all__ = ["administer", "gateway_url", "make_signing_key", "operator_key", "rotate_signing_key"]
 
 T = TypeVar("T")
 
@@ -79,6 +79,43 @@ async def _opened(settings: Settings, make: bool) -> AsyncIterator[tuple[Adminis
             path = directory.signing_keys if explicit is None else Path(explicit)
             ring = KeyRing(path, token_s=settings.accounts.access_s, seams=seams, make=explicit is None)
             yield Administration(store, seams), ring
+
+
+@asynccontextmanager
+async def operator_key(settings: Settings, name: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    """What makes API keys that read the market, for whoever owns the data directory; they end with it.
+
+    They are of the oldest administrator, and are good for a day at most. Each makes the one before void.
+
+    Args:
+        settings: tell where the accounts are.
+        name: what the keys are for.
+
+    Raises:
+        DataDirectoryError: there is nothing, or it cannot be used.
+    """
+    async with _opened(settings, make=False) as (administration, _):
+        made: list[str] = []
+
+        async def end() -> None:
+            while made:
+                await administration.revoke_key(made.pop())
+
+        async def key() -> str:
+            await end()
+            owner = next(
+                one for one in await administration.users() if one.role == "admin" and not one.disabled
+            )
+            new = await administration.create_key(owner.email, name, ("read:market",), days=1)
+            made.append(new.key.id)
+            return new.text
+
+        try:
+            await administration.begin()
+            yield key
+        finally:
+            with trio.CancelScope(shield=True):
+                await end()
 
 
 def make_signing_key(path: Path) -> None:

@@ -27,6 +27,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("run:run", "Run a host: feed, analytics, storage."),
     "analyze": ("analyze:analyze", "Compute the metrics of recorded chains, without a host."),
     "status": ("status:status", "Show the actors, the bus and the sizes of a host."),
+    "watch": ("watch:watch", "Watch rooms of a running host: prices, chains, surfaces."),
     "bus": ("bus:bus", "Look at the messages on the bus."),
     "dlq": ("dlq:dlq", "List, show, replay or drop dead letters."),
     "record": ("record:record", "Write messages of a running host's bus to a file."),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from deltastream.errors import DeltaStreamError
+
 __all__ = ["ClientError", "Closed", "CommandError", "Refused", "Unauthenticated"]
 
 
-class ClientError(Exception):
+class ClientError(DeltaStreamError):
     """Base of what a client raises."""
 
 

@@ -13,7 +13,7 @@ def test_version_and_help(deltastream):
     assert re.fullmatch(r"DeltaStream \d+\.\d+\.\d+\S*\n", deltastream("--version").stdout)
     shown = deltastream("--help").stdout
     commands = re.findall(r"^  ([a-z]+)  ", shown.partition("Commands:")[2], re.MULTILINE)
-    assert " ".join(commands) == "run analyze status bus dlq record export user key config sim doctor"
+    assert " ".join(commands) == "run analyze status watch bus dlq record export user key config sim doctor"
     for command in commands:
         assert "Usage: deltastream " in deltastream(command, "--help").stdout
 
