@@ -80,6 +80,7 @@ lock: setup ## resolve the dependencies anew: requirements.lock and its siblings
 	$(call compile,pyproject.toml --all-extras --constraint requirements.lock,deploy/runtime.lock)
 	$(call compile,--group tutorial,benches/tutorial/requirements.lock)
 	$(call compile,--group peers,benches/peers/requirements.lock)
+	$(call compile,--group peers-sockets,benches/peers/sockets.lock)
 	$(call compile,--group peers-2023,benches/peers/2023.lock)
 
 wheel: setup ## build the wheel into dist/
