@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from deltastream.accounts import Identity
 from deltastream.sockets.events import CloseCode
 from deltastream.sockets.fanout import Form, Member
 from deltastream.sockets.session import Session
 
-__all__ = ["Connection", "Host"]
-
-
-class Host(Protocol):
-    """What a connection reports to."""
-
-    def ready(self, connection: Connection) -> None:
-        """Its socket takes something again."""
-        ...
-
-    def too_slow(self, connection: Connection) -> None:
-        """It has more to hold than it may."""
-        ...
+__all__ = ["Connection"]
 
 
 class Connection(Member):

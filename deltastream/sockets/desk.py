@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from deltastream.accounts import AccountService, Identity, InvalidToken
-from deltastream.bus import Bus
+from deltastream.bus import Bus, Follower
 from deltastream.errors import StoreUnavailable
 from deltastream.gateway.live import Live
 from deltastream.messages import Message, Position, Revocation
@@ -24,7 +24,7 @@ from deltastream.sockets import events as e
 from deltastream.sockets import session as s
 from deltastream.sockets.connection import Connection
 from deltastream.sockets.events import ERRORS, CloseCode, encode
-from deltastream.sockets.hub import Hub, NotThere
+from deltastream.sockets.hub import Hub, Missing, NotThere
 from deltastream.sockets.rooms import Room
 from deltastream.sockets.settings import SocketSettings
 from deltastream.sockets.statistics import SocketStatistics
@@ -38,7 +38,7 @@ PATTERNS: Final = ("market.tick.*", "enriched.chain.*", "analytics.surface.*", "
 
 _LOOK_S: Final = 0.1
 _LOOK_AGAIN_S: Final = 0.5
-_A_TURN: Final = 256
+_TURN_S: Final = 0.002
 _PIECE: Final = 64
 _PAGE: Final = 200
 
@@ -94,11 +94,19 @@ class Desk:
                         nursery.start_soon(self._keep_time)
                         nursery.start_soon(self._look_again)
                         task_status.started()
-                        while True:
-                            for item in await follower.batch(_PIECE):
-                                self.hub.take(item)
+                        await self._follow(follower)
             finally:
                 self.drain()
+
+    async def _follow(self, follower: Follower) -> None:
+        turn = trio.current_time() + _TURN_S
+        while True:
+            for item in await follower.batch(_PIECE):
+                await self.hub.fanout.room()
+                self.hub.take(item)
+                if trio.current_time() > turn:
+                    await trio.lowlevel.checkpoint()
+                    turn = trio.current_time() + _TURN_S
 
     def statistics(self, url: str | None) -> SocketStatistics:
         """What has been done so far.
@@ -153,9 +161,13 @@ class Desk:
         """
         await self._authenticate(connection, s.Authenticate(None, credential, None))
 
-    def ready(self, connection: Connection) -> None:
-        """A connection's socket takes something again."""
-        self.hub.fanout.ready(connection)
+    def catch_up(self, connection: Connection) -> bool:
+        """Hand a connection that had fallen behind, and holds nothing, some of what it has missed.
+
+        Returns:
+            Whether it holds something now; False: it has caught up.
+        """
+        return self.hub.fanout.catch_up(connection)
 
     def too_slow(self, connection: Connection) -> None:
         """A connection has more to hold than it may, or nobody may fall behind."""
@@ -267,8 +279,7 @@ class Desk:
             if (resume := effect.resume.get(str(room))) is not None:
                 try:
                     for gap in self.hub.missing(room, resume):
-                        records = await self._read(gap.topic, gap.after, gap.until)
-                        read.setdefault(room, {})[gap.stream] = records
+                        read.setdefault(room, {})[gap.stream] = await self._read(gap)
                 except NotThere:
                     pass  # told below
         if connection.session.closed:
@@ -294,15 +305,17 @@ class Desk:
             ok.append(joined)
             begins.append(begin)
         self._tell(connection, e.Subscribed(id=effect.id, ok=tuple(ok), err=tuple(err)))
+        turn = trio.current_time() + _TURN_S
         for begin in begins:
-            begin()
+            begin(trio.current_time() > turn)
 
-    async def _read(self, topic: str, after: int, until: int) -> list[tuple[int, Message]]:
+    async def _read(self, gap: Missing) -> list[tuple[int, Message]]:
         """Messages of the log; fewer where some are not to be had."""
         found: list[tuple[int, Message]] = []
-        while after < until:
-            records = await self._bus.read(topic, after=after, limit=min(_PAGE, until - after))
-            if not records:
+        after = gap.after
+        while after < gap.until:
+            records = await self._bus.read(gap.topic, after=after, limit=min(_PAGE, gap.until - after))
+            if not records or records[-1].position.epoch != gap.epoch:
                 break
             found += [(record.position.seq, record.message) for record in records]
             after = records[-1].position.seq
@@ -330,11 +343,13 @@ class Desk:
         """Look every tenth of a second whose deadline has come, a few at a time."""
         while True:
             now = trio.current_time()
-            for number, connection in enumerate(list(self.connections), start=1):
+            turn = now + _TURN_S
+            for connection in list(self.connections):
                 if connection.session.deadline <= now:
                     self._carry_out_now(connection, connection.session.elapsed(now))
-                if number % _A_TURN == 0:
+                if trio.current_time() > turn:
                     await trio.lowlevel.checkpoint()
+                    turn = trio.current_time() + _TURN_S
             await trio.sleep(_LOOK_S)
 
     def _voided(self, revocations: Sequence[Revocation] | None) -> None:

@@ -5,7 +5,8 @@ concerned; a *round* hands all that one group has gathered to each of its member
 the busier it is, the more frames leave together, and what it costs per frame falls.
 
 A member whose socket takes nothing more is passed over, at no cost to anybody, and what it misses is
-not kept: once it takes something again, `Catchup` gives it the newest state of each channel.
+not kept: once it takes something again, `Catchup` gives it the newest state of one channel after the
+other, each when what was given before has left.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ Positions = Mapping[str, Place]
 
 BATCH_BYTES: Final = 256 << 10
 """A group that has gathered so much begins a round; its next frames wait for another."""
+
+BACKLOG_BYTES: Final = 16 << 20
+"""With so much on its way no more is taken out of the log."""
 
 _TURN_S: Final = 0.002
 _LOOK_EVERY: Final = 32
@@ -89,7 +93,8 @@ class Member:
 
     Attributes:
         form: how it is spoken to.
-        blocked: its socket takes nothing more for now; whoever sets it calls `Fanout.ready` later.
+        blocked: it is given nothing for now; once it holds nothing more, its transport calls
+            `Fanout.catch_up`, until that says that it is blocked no more.
         gone: it has closed; nothing is offered to it any more.
         behind: where it stands in the channels of which it has missed something.
     """
@@ -116,9 +121,16 @@ class Member:
     def hold(self, batch: Batch) -> None:
         """Take a batch that must not be lost, such as an answer: what does not leave at once is held.
 
-        What would be too much to hold closes the connection.
+        Who holds too much already is closed.
         """
         raise NotImplementedError
+
+    def block(self) -> None:
+        """Become blocked, if it is not, and catch up soon."""
+        raise NotImplementedError
+
+    def missed(self) -> None:
+        """It has been passed over."""
 
 
 class Catchup(Protocol):
@@ -146,12 +158,13 @@ class Group:
 class _Round:
     """One batch on its way to the members that a group had when it was sealed."""
 
-    __slots__ = ("batch", "group", "members", "stamp", "starts")
+    __slots__ = ("batch", "bytes", "group", "members", "stamp", "starts")
 
     def __init__(self, stamp: int, group: Group) -> None:
         self.stamp = stamp
         self.group = group
         self.batch = Batch(group.pending)
+        self.bytes = group.bytes
         self.starts = group.starts
         self.members = list(group.members)
 
@@ -177,6 +190,9 @@ class Fanout:
         self._rounds: deque[_Round] = deque()
         self._stamp = 0
         self._work = trio.Event()
+        self._turn = 0.0
+        self._waiting_bytes = 0
+        self._room = trio.Event()
 
     async def run(self) -> None:
         """Hand batches to members until cancelled; lets others have their turn every two milliseconds.
@@ -186,10 +202,19 @@ class Fanout:
         while True:
             await self._work.wait()
             self._work = trio.Event()
+            self._turn = trio.current_time() + _TURN_S
             while self._rounds or self._dirty:
                 if not self._rounds:
                     self._seal(next(iter(self._dirty)))
                 await self._go_round(self._rounds[0])
+
+    async def room(self) -> None:
+        """Wait while more has been published than can be carried: what comes next waits in the log.
+
+        Cancellation: no effect.
+        """
+        while self._waiting_bytes > BACKLOG_BYTES:
+            await self._room.wait()
 
     def publish(self, channel: Channel, frame: bytes, before: Positions) -> None:
         """Gather a frame for all members of a channel, whose room stood at `before`."""
@@ -228,17 +253,28 @@ class Fanout:
         member.behind.clear()
         self._part(member)
 
-    def ready(self, member: Member) -> None:
-        """A member's socket takes something again: it is given what it is owed."""
+    def put_behind(self, member: Member, channel: Channel, after: Positions) -> None:
+        """Let a member that has just entered a channel catch up with it from there."""
+        member.behind[channel] = after
+        member.block()
+
+    def catch_up(self, member: Member) -> bool:
+        """Hand a blocked member that holds nothing the newest state of one channel of which it missed some.
+
+        Returns:
+            Whether it holds something now; False: it is blocked no more.
+        """
+        if member.gone:
+            return False
+        self._overtake(member)
+        while member.behind:
+            channel = next(iter(member.behind))
+            frames = self._catchup.owed(channel, member.behind.pop(channel))
+            if frames:
+                member.hold(Batch(frames))
+                return True
         member.blocked = False
-        if member.gone or not member.behind:
-            return
-        self._seal_of(member)
-        member.upto = self._stamp
-        behind, member.behind = member.behind, {}
-        frames = [frame for channel, after in behind.items() for frame in self._catchup.owed(channel, after)]
-        if frames:
-            member.hold(Batch(frames))
+        return False
 
     def standing(self, member: Member, channel: Channel, present: Positions) -> Positions:
         """Where a member stands in a channel whose room stands at `present`."""
@@ -286,6 +322,15 @@ class Fanout:
             for one in group.rounds:
                 self._give(member, one)
 
+    def _overtake(self, member: Member) -> None:
+        """Take what is on its way to a member as missed: its newest state is given instead."""
+        if (group := member.group) is not None and member.behind:
+            self._seal_of(member)
+            for one in group.rounds:
+                if one.stamp > member.upto:
+                    _miss(member, one)
+            member.upto = self._stamp
+
     def _seal_of(self, member: Member) -> None:
         if member.group is not None and member.group.pending:
             self._seal(member.group)
@@ -298,18 +343,26 @@ class Fanout:
         group.pending, group.bytes, group.starts = [], 0, {}
         group.rounds.append(one)
         self._rounds.append(one)
+        self._waiting_bytes += one.bytes
         self._work.set()
 
     async def _go_round(self, one: _Round) -> None:
-        turn = trio.current_time() + _TURN_S
         for number, member in enumerate(one.members, start=1):
             self._give(member, one)
-            if number % _LOOK_EVERY == 0 and (number % _MOST_A_TURN == 0 or trio.current_time() > turn):
-                await trio.lowlevel.checkpoint()
-                turn = trio.current_time() + _TURN_S
+            if number % _LOOK_EVERY == 0 and (number % _MOST_A_TURN == 0 or trio.current_time() > self._turn):
+                await self._yield()
         self._rounds.popleft()
         one.group.rounds.popleft()
+        self._waiting_bytes -= one.bytes
+        if self._waiting_bytes <= BACKLOG_BYTES:
+            self._room.set()
+            self._room = trio.Event()
+        if trio.current_time() > self._turn or len(one.members) >= _LOOK_EVERY:
+            await self._yield()
+
+    async def _yield(self) -> None:
         await trio.lowlevel.checkpoint()
+        self._turn = trio.current_time() + _TURN_S
 
     def _give(self, member: Member, one: _Round) -> None:
         if member.upto >= one.stamp or member.gone:
@@ -320,5 +373,10 @@ class Fanout:
             self.writes += 1
             return
         self.passed += 1
-        for channel, before in one.starts.items():
-            member.behind.setdefault(channel, before)
+        _miss(member, one)
+        member.missed()
+
+
+def _miss(member: Member, one: _Round) -> None:
+    for channel, before in one.starts.items():
+        member.behind.setdefault(channel, before)

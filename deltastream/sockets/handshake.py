@@ -10,7 +10,6 @@ import h11
 from wsproto.connection import Connection as WebSocket
 from wsproto.connection import ConnectionType
 from wsproto.events import AcceptConnection, RejectConnection, RejectData, Request
-from wsproto.extensions import PerMessageDeflate
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import ProtocolError
 
@@ -18,6 +17,7 @@ from deltastream.gateway.addresses import Proxies
 from deltastream.gateway.hosts import Hosts
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.settings import GatewaySettings
+from deltastream.sockets._deflate import Deflate
 from deltastream.sockets.commands import Encoding
 from deltastream.sockets.wire import PROTOCOLS
 
@@ -66,9 +66,17 @@ class Handshakes:
         settings: names, origins and proxies that are accepted; a name counts for every port.
         bound: the address that is listened on.
         page_port: that of the gateway whose pages may come; None while it has none.
+        message_bytes: the longest message that is unpacked.
     """
 
-    def __init__(self, settings: GatewaySettings, bound: str, page_port: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        bound: str,
+        page_port: Callable[[], int | None],
+        message_bytes: int,
+    ) -> None:
+        self._message_bytes = message_bytes
         self._hosts = Hosts([_without_port(name) for name in settings.allowed_hosts], bound)
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = frozenset(settings.allowed_origins)
@@ -107,8 +115,11 @@ class Handshakes:
         if not self.may_come_from(headers.get(b"origin"), host, secure=secure):
             return _turned(handshake, 403, "Requests from this origin are not allowed.")
         protocol, encoding = chosen_protocol(request.subprotocols)
-        deflate = PerMessageDeflate(server_no_context_takeover=True, client_no_context_takeover=True)
-        answer = handshake.send(AcceptConnection(subprotocol=protocol, extensions=[deflate]))
+        deflate = Deflate(self._message_bytes)
+        try:
+            answer = handshake.send(AcceptConnection(subprotocol=protocol, extensions=[deflate]))
+        except ValueError:
+            return _turned(handshake, 400, "The parameters of permessage-deflate cannot be understood.")
         websocket = handshake.connection
         assert websocket is not None  # accepted above
         return Greeted(

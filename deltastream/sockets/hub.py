@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
 from deltastream.sockets import events as e
 from deltastream.sockets._frames import Frames, status_frame
+from deltastream.sockets._places import joined, missed, most, seen_by, shown, takes
 from deltastream.sockets.commands import Resume
 from deltastream.sockets.events import Place
 from deltastream.sockets.fanout import Channel, Fanout, Form, Member, Positions
@@ -26,6 +27,10 @@ MOST_RESUMED: Final = {"product": 1000, "chain": 64, "surface": 64}
 """The most messages of a stream that are sent again; who has missed more is given a snapshot."""
 
 
+RESUMED_BYTES: Final = 4 << 20
+"""The most that is sent again, as sizes of columns."""
+
+
 class NotThere(LookupError):
     """There is no such room; the text says which there are."""
 
@@ -35,12 +40,13 @@ class Missing:
     """What somebody has missed and the hub does not remember: to be read from the log.
 
     Attributes:
-        stream, topic: of which.
+        stream, topic, epoch: of which.
         after, until: seqs, exclusive and inclusive.
     """
 
     stream: str
     topic: str
+    epoch: str
     after: int
     until: int
 
@@ -50,7 +56,8 @@ class _Open:
     """A room that somebody is in.
 
     Attributes:
-        positions: where it stands; replaced, never changed.
+        positions: where it stands: the last message of each stream that it has shown, or would have;
+            replaced, never changed.
     """
 
     room: Room
@@ -97,20 +104,26 @@ class Hub:
     def take(self, item: Record | Gap) -> None:
         """The next message of a topic, or word that some are missing."""
         if isinstance(item, Gap):
-            if item.reason != "epoch_changed" and (stream := self._by_topic.get(item.topic)) is not None:
-                self._begin_anew(stream, item.epoch, item.last, item.reason)
+            if (stream := self._by_topic.get(item.topic)) is not None:
+                self._begin_anew(stream, item.after, item.reason)
             return
         message = item.message
         if isinstance(message, MarketStatus):
             self._take_status(message)
         elif (name := stream_name(message)) is not None:
             stream, position = self._stream(name, item.topic), item.position
-            if stream.epoch and stream.epoch != position.epoch:
-                self._begin_anew(stream, position.epoch, position.seq - 1, "epoch_changed")
-            stream.epoch = position.epoch
+            before = Position(position.epoch, position.seq - 1)
+            if not stream.epoch:
+                stream.epoch, stream.seq = before.epoch, before.seq
+            elif stream.epoch != position.epoch:
+                self._begin_anew(stream, before, "epoch_changed")
+            elif position.seq <= stream.seq:
+                return  # seen
+            elif position.seq != stream.seq + 1:
+                self._begin_anew(stream, before, "lost")
             entry = stream.take(position.seq, message)
             for opened in self._readers[name].values():
-                if _takes(opened.room, entry):
+                if takes(opened.room, entry):
                     self._publish(opened, stream, entry)
 
     def products(self) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -134,9 +147,9 @@ class Hub:
         """
         found = []
         for stream in self._streams_of(room):
-            seen = _seen(room, stream, resume)
-            if seen is not None and stream.past(seen) is None and stream.seq - seen <= _most(stream):
-                found.append(Missing(stream.name, stream.topic, seen, stream.seq))
+            seen = seen_by(room, stream, resume)
+            if seen is not None and stream.past(seen) is None and stream.seq - seen <= most(stream):
+                found.append(Missing(stream.name, stream.topic, stream.epoch, seen, stream.seq))
         return found
 
     def enter(
@@ -147,8 +160,8 @@ class Hub:
         full: bool = False,
         resume: Resume | None = None,
         read: Mapping[str, Sequence[tuple[int, Message]]] | None = None,
-    ) -> tuple[e.Joined, Callable[[], None]]:
-        """Let a member into a room.
+    ) -> tuple[e.Joined, Callable[[bool], None]]:
+        """Let a member into a room that it is not in.
 
         Args:
             full: it wants whole chains always.
@@ -157,33 +170,33 @@ class Hub:
 
         Returns:
             The answer, and what to call as soon as that has been handed over, before anything else is
-            taken: it hands over what the member lacks, and everything from then on.
+            taken: it hands over what the member lacks, and everything from then on. With True, or where
+            the member is blocked, what it lacks is handed over later, as of who has fallen behind.
 
         Raises:
             NotThere: there is no such room.
         """
         streams = self._streams_of(room)
         opened = self._opened(room, streams)
-        since: list[tuple[Stream, list[Entry], int]] = []
-        for stream in streams if resume is not None else ():
-            seen = _seen(room, stream, resume or Resume())
-            entries = None if seen is None else _since(stream, seen, (read or {}).get(stream.name, ()))
-            if seen is not None and entries is not None:
-                since.append((stream, [entry for entry in entries if _takes(room, entry)], seen))
-        resumed = bool(streams) and len(since) == len(streams)
+        since = missed(room, streams, resume, read or {})
         channel = self._channel(opened, member.form, full)
 
-        def begin() -> None:
+        def begin(later: bool) -> None:
+            if later or member.blocked:
+                after = {stream.name: Place(stream.epoch, seen) for stream, _, seen in since or ()}
+                self.fanout.enter(member, [channel])
+                self.fanout.put_behind(member, channel, after)
+                return
             frames: list[bytes] = []
-            for stream, entries, seen in since if resumed else ():
+            for stream, entries, seen in since or ():
                 frames += self._several(channel, stream, entries, seen)
-            for stream in () if resumed else streams:
-                frames += self._snapshot(channel, opened, stream, None)
+            for stream in streams if since is None else ():
+                frames += self._snapshot(channel, stream, None)
             frames += self._standing(channel, streams)
             self.fanout.tell(member, frames)
             self.fanout.enter(member, [channel])
 
-        return _joined(opened, streams, "resumed" if resumed else "snapshot"), begin
+        return joined(room, streams, since), begin
 
     def leave(self, member: Member, room: Room) -> None:
         """Let a member out of a room; nothing where it is not in it."""
@@ -213,16 +226,25 @@ class Hub:
 
     def owed(self, channel: Channel, after: Positions) -> list[bytes]:
         """The newest state of whatever a channel has published after a position; see `fanout.Catchup`."""
-        opened = self._rooms[channel.room]
         frames: list[bytes] = []
-        for name, place in opened.positions.items():
-            stream, before = self.streams[name], after.get(name)
-            if before is None or before.epoch != place.epoch:
-                frames += self._snapshot(channel, opened, stream, "epoch_changed" if before else None)
-            else:
-                changed = [entry for entry in stream.changed(before.seq) if _takes(channel.room, entry)]
-                frames += self._several(channel, stream, changed, before.seq, whole=True)
-        return frames
+        positions = self._rooms[channel.room].positions
+        streams = [self.streams[name] for name in positions]
+        for stream in streams:
+            frames += self._news(channel, stream, positions[stream.name], after.get(stream.name))
+        return frames + self._standing(channel, streams)
+
+    def _news(self, channel: Channel, stream: Stream, place: Place, before: Place | None) -> list[bytes]:
+        """What brings somebody who has fallen behind in a stream from there to the present."""
+        if before is None:
+            return self._snapshot(channel, stream, None)
+        if before.epoch != place.epoch or before.seq < stream.floor <= place.seq:
+            return self._snapshot(channel, stream, stream.reason)
+        if before.seq >= place.seq:
+            return []
+        changed = [entry for entry in stream.changed(before.seq) if takes(channel.room, entry)]
+        if changed and changed[-1].seq == place.seq:
+            return self._several(channel, stream, changed, before.seq, whole=True)
+        return self._snapshot(channel, stream, "conflated")  # the last that came has changed no state
 
     def _stream(self, name: str, topic: str) -> Stream:
         stream = self.streams.get(name)
@@ -254,7 +276,7 @@ class Hub:
     def _opened(self, room: Room, streams: Sequence[Stream]) -> _Open:
         opened = self._rooms.get(room)
         if opened is None:
-            positions = {stream.name: Place(stream.epoch, stream.seq) for stream in streams}
+            positions = {stream.name: Place(stream.epoch, shown(room, stream)) for stream in streams}
             opened = self._rooms[room] = _Open(room, positions)
             for stream in streams:
                 self._readers[stream.name][room] = opened
@@ -291,35 +313,56 @@ class Hub:
 
     def _publish(self, opened: _Open, stream: Stream, entry: Entry) -> None:
         before = opened.positions
-        first = before[stream.name].seq + 1 if stream.name in before else entry.seq
-        frames = Frames(opened.room, stream, entry)
-        opened.positions = {**before, stream.name: Place(stream.epoch, entry.seq)}
-        for channel in opened.channels.values():
-            if channel.groups:
-                frame = frames.update(channel.form, first, whole=channel.full)
-                self.fanout.publish(channel, frame, before)
-
-    def _begin_anew(self, stream: Stream, epoch: str, seq: int, reason: str) -> None:
-        """Some messages will never be seen: everybody is given a snapshot that says why."""
-        stream.begin(epoch, seq)
-        for opened in self._readers[stream.name].values():
-            before = opened.positions
-            opened.positions = {**before, stream.name: Place(epoch, seq)}
+        place = before.get(stream.name)
+        if place is None:
+            self._publish_state(opened, stream, None)
+        elif place.epoch != stream.epoch or place.seq < stream.floor:
+            self._publish_state(opened, stream, stream.reason)
+        else:
+            frames = Frames(opened.room, stream, entry)
+            opened.positions = {**before, stream.name: Place(stream.epoch, entry.seq)}
             for channel in opened.channels.values():
-                for frame in self._snapshot(channel, opened, stream, reason):
+                if channel.groups:
+                    frame = frames.update(channel.form, place.seq + 1, whole=channel.full)
                     self.fanout.publish(channel, frame, before)
 
-    def _snapshot(self, channel: Channel, opened: _Open, stream: Stream, reason: str | None) -> list[bytes]:
-        """The state of a stream in a room, at the position of the room."""
-        entries = [entry for entry in stream.state() if _takes(channel.room, entry)]
-        place = opened.positions.get(stream.name, Place(stream.epoch, stream.seq))
+    def _publish_state(self, opened: _Open, stream: Stream, reason: str | None) -> None:
+        """Give everybody in a room the state of a stream, which needs nothing before it.
+
+        While a room has nothing to show of it, it stays where it was: nobody could be told where it is.
+        """
+        before = opened.positions
+        if not any(takes(opened.room, entry) for entry in stream.state()):
+            return
+        opened.positions = {**before, stream.name: Place(stream.epoch, stream.seq)}
+        for channel in opened.channels.values():
+            if channel.groups:
+                for frame in self._snapshot(channel, stream, reason):
+                    self.fanout.publish(channel, frame, before)
+
+    def _begin_anew(self, stream: Stream, after: Position, reason: str) -> None:
+        """Some messages will never be seen: everybody is given a snapshot that says why."""
+        stream.begin(after.epoch, after.seq, reason)
+        for opened in self._readers[stream.name].values():
+            self._publish_state(opened, stream, reason)
+
+    def _snapshot(self, channel: Channel, stream: Stream, reason: str | None) -> list[bytes]:
+        """The state of a stream in a room, which is complete up to where the stream stands."""
+        entries = [entry for entry in stream.state() if takes(channel.room, entry)]
+        place = Place(stream.epoch, stream.seq)
         return [
             Frames(channel.room, stream, entry).snapshot(channel.form, place, (part, len(entries)), reason)
             for part, entry in enumerate(entries, start=1)
         ]
 
     def _several(
-        self, channel: Channel, stream: Stream, entries: Sequence[Entry], seen: int, *, whole: bool = False
+        self,
+        channel: Channel,
+        stream: Stream,
+        entries: Sequence[Entry],
+        seen: int,
+        *,
+        whole: bool = False,
     ) -> list[bytes]:
         """Updates one after another, for somebody who has seen a position."""
         frames = []
@@ -336,49 +379,8 @@ class Hub:
         return [status_frame(channel.room, status, channel.form) for status in known]
 
 
-def _joined(opened: _Open, streams: Sequence[Stream], mode: Literal["snapshot", "resumed"]) -> e.Joined:
-    name = str(opened.room)
-    if opened.room == GENERAL:
-        return e.Joined(room=name, mode=mode, streams=dict(opened.positions))
-    place = opened.positions[streams[0].name]
-    return e.Joined(room=name, mode=mode, epoch=place.epoch, seq=place.seq)
-
-
-def _seen(room: Room, stream: Stream, resume: Resume) -> int | None:
-    """The seq of a stream that somebody has seen; None where it is void, or cannot be."""
-    place = resume.streams.get(stream.name) if room == GENERAL else resume
-    if place is None or place.epoch != stream.epoch or place.seq > stream.seq:
-        return None
-    return place.seq
-
-
-def _since(stream: Stream, seen: int, read: Sequence[tuple[int, Message]]) -> list[Entry] | None:
-    """Every message that somebody has not seen; None where there are too many, or some are not to be had."""
-    if stream.seq - seen > _most(stream):
-        return None
-    if (entries := stream.past(seen)) is not None:
-        return entries
-    older = [Entry(seq, message, None) for seq, message in read if seq > seen]
-    newer = stream.past(older[-1].seq) if older else None
-    if newer is None or [entry.seq for entry in older] != list(range(seen + 1, older[-1].seq + 1)):
-        return None
-    return older + newer
-
-
-def _takes(room: Room, entry: Entry) -> bool:
-    """Whether a room shows a message of one of its streams."""
-    message = entry.message
-    if room.kind != "chain" or not isinstance(message, EnrichedChain):
-        return True
-    return room.symbol in (message.product, message.root) and room.expiry in (None, message.expiry)
-
-
 def _shown_in_general(stream: Stream) -> bool:
     return not stream.name.startswith("surface:")
-
-
-def _most(stream: Stream) -> int:
-    return MOST_RESUMED[stream.name.partition(":")[0]]
 
 
 def _channels(member: Member) -> list[Channel]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+import trio
+from wsproto.connection import Connection as WebSocket
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 
 from deltastream.sockets.connection import Connection
@@ -14,6 +16,7 @@ from deltastream.sockets.wire import close_frame, pong_frame
 __all__ = ["Inbound", "Writer"]
 
 _MOST_FRAGMENTS: Final = 1024
+_A_TURN: Final = 64
 _NO_CODE: Final = 1005
 _NORMAL: Final = 1000
 
@@ -42,11 +45,20 @@ class Inbound:
         self._parts: list[Any] = []
         self._bytes = 0
 
-    async def handle(self, connection: Connection, event: object, writer: Writer) -> bool:
-        """One event of the client's; whether more may come.
+    async def take(self, connection: Connection, websocket: WebSocket, data: bytes, writer: Writer) -> bool:
+        """What has come from a client; whether more may come.
 
         Cancellation: the rest of what it asks for is not done.
         """
+        websocket.receive_data(data)
+        for number, event in enumerate(websocket.events(), start=1):
+            if not await self._handle(connection, event, writer):
+                return False
+            if number % _A_TURN == 0:
+                await trio.lowlevel.checkpoint()
+        return True
+
+    async def _handle(self, connection: Connection, event: object, writer: Writer) -> bool:
         match event:
             case TextMessage() | BytesMessage():
                 await self._take(connection, event)

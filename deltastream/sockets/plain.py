@@ -104,11 +104,9 @@ class PlainConnection(Connection):
                     break
                 if not data:
                     break
-                self._websocket.receive_data(data)
-                for event in self._websocket.events():
-                    if not await self._inbound.handle(self, event, self):
-                        return
-                await trio.lowlevel.checkpoint_if_cancelled()
+                if not await self._inbound.take(self, self._websocket, data, self):
+                    return
+                await trio.lowlevel.checkpoint()
 
     def offer(self, batch: Batch) -> bool:
         """See `Member.offer`."""
@@ -116,34 +114,46 @@ class PlainConnection(Connection):
         try:
             sent = self._sock.send(data)
         except BlockingIOError:
-            self._block()
+            self.block()
             return False
         except OSError:
             self._lost()
             return True
         if sent < len(data):
             self._hold(memoryview(data)[sent:])
-            self._block()
+            self.block()
         return True
 
     def hold(self, batch: Batch) -> None:
         """See `Member.hold`."""
         data = memoryview(batch.joined)
+        if self.blocked:
+            if self._held_bytes > self._settings.outbox_bytes:
+                self._desk.too_slow(self)
+            else:
+                self._hold(data)
+            return
+        try:
+            data = data[self._sock.send(data) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._lost()
+            return
+        if data:
+            self._hold(data)
+            self.block()
+
+    def block(self) -> None:
+        """See `Member.block`."""
         if not self.blocked:
-            try:
-                data = data[self._sock.send(data) :]
-            except BlockingIOError:
-                pass
-            except OSError:
-                self._lost()
-                return
-            if not data:
-                return
-        self._hold(data)
-        if self._held_bytes > self._settings.outbox_bytes:
+            self.blocked = True
+            self._nursery.start_soon(self._empty)
+
+    def missed(self) -> None:
+        """See `Member.missed`."""
+        if self._settings.slow == "disconnect":
             self._desk.too_slow(self)
-        elif not self.blocked:
-            self._block()
 
     def ping(self) -> None:
         """See `Connection.ping`."""
@@ -157,7 +167,7 @@ class PlainConnection(Connection):
     def write(self, data: bytes) -> None:
         """Send a small frame: at once, or after what is held, or not at all."""
         if self.blocked:
-            if self._held and len(self._held) < _MOST_CONTROL:
+            if len(self._held) < _MOST_CONTROL:
                 self._hold(memoryview(data))
             return
         try:
@@ -169,27 +179,20 @@ class PlainConnection(Connection):
             return
         if sent < len(data):
             self._hold(memoryview(data)[sent:])
-            self._block()
+            self.block()
 
     def _hold(self, data: memoryview) -> None:
         self._held.append(data)
         self._held_bytes += len(data)
-
-    def _block(self) -> None:
-        self.blocked = True
-        if self._settings.slow == "disconnect":
-            self._desk.too_slow(self)
-        else:
-            self._nursery.start_soon(self._empty)
 
     def _lost(self) -> None:
         """The client is gone; the reader finds out as well."""
         self._scope.cancel(reason="the client is gone")
 
     async def _empty(self) -> None:
-        """Write what is held as the socket takes it, then catch up."""
+        """Write what is held as the socket takes it, then what was missed, until that is all."""
         patience = STALLED_HEARTBEATS * self._settings.heartbeat_s
-        while not self.gone:
+        while True:
             with trio.move_on_after(patience) as scope:
                 try:
                     await trio.lowlevel.wait_writable(self._sock)
@@ -198,8 +201,7 @@ class PlainConnection(Connection):
             if scope.cancelled_caught:
                 self._desk.too_slow(self)
                 return
-            if self._emptied():
-                self._desk.ready(self)
+            if self._emptied() and not self._desk.catch_up(self):
                 return
 
     def _emptied(self) -> bool:

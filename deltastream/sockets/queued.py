@@ -75,17 +75,26 @@ class QueuedConnection(Connection):
     def offer(self, batch: Batch) -> bool:
         """See `Member.offer`."""
         if self._bytes > self._settings.outbox_bytes // 2:
-            self.blocked = True
-            if self._settings.slow == "disconnect":
-                self._desk.too_slow(self)
+            self.block()
             return False
         self._add(batch.frames)
         return True
 
     def hold(self, batch: Batch) -> None:
         """See `Member.hold`."""
-        self._add(batch.frames)
         if self._bytes > self._settings.outbox_bytes:
+            self._desk.too_slow(self)
+        else:
+            self._add(batch.frames)
+
+    def block(self) -> None:
+        """See `Member.block`."""
+        self.blocked = True
+        self._work.set()
+
+    def missed(self) -> None:
+        """See `Member.missed`."""
+        if self._settings.slow == "disconnect":
             self._desk.too_slow(self)
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -113,23 +122,24 @@ class QueuedConnection(Connection):
 
     async def _empty(self) -> None:
         """Write what is queued; a client that takes nothing for long is given up."""
-        patience = STALLED_HEARTBEATS * self._settings.heartbeat_s
         while True:
             await self._work.wait()
             self._work = trio.Event()
-            with trio.move_on_after(patience) as scope:
-                while self._queue:
-                    frames, self._queue, self._bytes = self._queue, [], 0
-                    await self._write(frames)
-                if self._ending is not None:
-                    await self._write_close(*self._ending)
-                if self._ending is not None or self._left:
-                    return
-            if scope.cancelled_caught:
-                self._desk.too_slow(self)
-                self._scope.cancel(reason="the client takes nothing")
-            elif self.blocked:
-                self._desk.ready(self)
+            while self._queue or (self.blocked and self._desk.catch_up(self)):
+                await self._write_queue()
+            if self._ending is not None:
+                await self._write_close(*self._ending)
+            if self._ending is not None or self._left:
+                return
+
+    async def _write_queue(self) -> None:
+        with trio.move_on_after(STALLED_HEARTBEATS * self._settings.heartbeat_s) as scope:
+            frames, self._queue, self._bytes = self._queue, [], 0
+            await self._write(frames)
+        if scope.cancelled_caught:
+            self._desk.too_slow(self)
+            self._scope.cancel(reason="the client takes nothing")
+            await trio.lowlevel.checkpoint()
 
 
 class SecureConnection(QueuedConnection):
@@ -171,10 +181,8 @@ class SecureConnection(QueuedConnection):
             data = await self._stream.receive_some(_READ_BYTES)
             if not data:
                 return
-            self._websocket.receive_data(bytes(data))
-            for event in self._websocket.events():
-                if not await self._inbound.handle(self, event, self):
-                    return
+            if not await self._inbound.take(self, self._websocket, bytes(data), self):
+                return
 
     async def _write(self, frames: Sequence[bytes]) -> None:
         await self._stream.send_all(b"".join(frames))

@@ -39,6 +39,7 @@ SEND_BUFFER: Final = 128 << 10
 """What the kernel holds for a client, beside what we do: doubled by it."""
 
 _HANDSHAKE_BYTES: Final = 8192
+_MOST_GREETING: Final = 1024
 _PAUSE_S: Final = 0.1
 _SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _GONE: Final = (errno.ECONNABORTED, errno.EPROTO)
@@ -88,7 +89,7 @@ async def serve(
     with listening(addresses[0], settings.port, part="sockets") as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.listen(BACKLOG)
-        handshakes = Handshakes(gateway, settings.host, page_port)
+        handshakes = Handshakes(gateway, settings.host, page_port, settings.message_bytes)
         server = _Server(desk, settings, handshakes, seams, sock, tls_context(gateway))
         host, port = sock.getsockname()[:2]
         url = base_url(where, port, addresses[0]).replace("http", "ws", 1) + "/ws"
@@ -131,7 +132,7 @@ class _Server:
         self._handshakes = handshakes
 
     async def accept(self, clients: trio.Nursery) -> None:
-        """Accept for ever; a client that is still greeting counts as well."""
+        """Accept for ever; so many that there is no room to greet them are cut off."""
         while True:
             try:
                 sock, peer = self._sock.accept()
@@ -144,8 +145,11 @@ class _Server:
                 await trio.sleep(_PAUSE_S)
             else:
                 sock.setblocking(False)
-                clients.start_soon(self._serve, sock, peer[0], clients)
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                if len(clients.child_tasks) < self._settings.connections + _MOST_GREETING:
+                    clients.start_soon(self._serve, sock, peer[0], clients)
+                else:
+                    sock.close()
+                await trio.lowlevel.checkpoint()
 
     async def _serve(self, sock: socket.socket, peer: str, clients: trio.Nursery) -> None:
         """Serve one client; nothing it does gets out of here."""

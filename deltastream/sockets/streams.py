@@ -8,7 +8,15 @@ from functools import partial
 from typing import Final
 
 from deltastream.messages import EnrichedChain, Message, UnderlyingTick, VolatilitySurface
-from deltastream.sockets.updates import Body, chain_change, chain_data, summary_data, surface_data, tick_data
+from deltastream.sockets.updates import (
+    Body,
+    chain_change,
+    chain_data,
+    microseconds,
+    summary_data,
+    surface_data,
+    tick_data,
+)
 
 __all__ = ["Entry", "Key", "Stream", "stream_name"]
 
@@ -91,6 +99,8 @@ class Stream:
         topic: on the bus.
         product: whose it is.
         epoch, seq: where it stands; the epoch is empty before its first message.
+        floor: what was sent up to there must not be gone on from: something is missing before it.
+        reason: what is missing, or why.
     """
 
     def __init__(self, name: str, topic: str) -> None:
@@ -99,6 +109,8 @@ class Stream:
         self.product = name.partition(":")[2]
         self.epoch = ""
         self.seq = 0
+        self.floor = 0
+        self.reason: str | None = None
         self._state: dict[Key, Entry] = {}
         self._past: deque[Entry] = deque()
         self._past_bytes = 0
@@ -106,12 +118,16 @@ class Stream:
 
     def recall(self, epoch: str, seq: int, messages: Iterable[tuple[int, Message]]) -> None:
         """Begin with a state that was read elsewhere: seqs (0: not known) and messages."""
-        self.begin(epoch, seq)
+        self._forget_past(epoch, seq)
         for number, message in messages:
             self._hold(Entry(number, message, None))
 
-    def begin(self, epoch: str, seq: int) -> None:
+    def begin(self, epoch: str, seq: int, reason: str) -> None:
         """Earlier positions have become void, or are no longer to be had; the state stays."""
+        self._forget_past(epoch, seq)
+        self.floor, self.reason = seq, reason
+
+    def _forget_past(self, epoch: str, seq: int) -> None:
         self.epoch, self.seq = epoch, seq
         self._past.clear()
         self._past_bytes = 0
@@ -154,9 +170,12 @@ class Stream:
         return self._state.get(key)
 
     def _hold(self, entry: Entry) -> None:
-        """The latest wins, by time and then by position; what has expired by then is dropped."""
+        """The latest wins, by time and then by position; what has expired by then is dropped.
+
+        Times are compared as clients see them, who come to the same state.
+        """
         held = self._state.get(entry.key)
-        if held is None or (entry.ts, entry.seq) >= (held.ts, held.seq):
+        if held is None or (microseconds(entry.ts), entry.seq) >= (microseconds(held.ts), held.seq):
             self._state[entry.key] = entry
         if entry.ts > self._newest:
             self._newest = entry.ts
