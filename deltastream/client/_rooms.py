@@ -37,11 +37,13 @@ __all__ = ["RoomState", "Rooms"]
 class _Stream:
     """Attributes:
     reached: where the server said that we are once all that was missed has come.
+    whole: the snapshot that it begins with has come; else what we have is no place to go on from.
     """
 
     epoch: str
     seq: int
     reached: int = 0
+    whole: bool = False
     chains: dict[tuple[str, str], tuple[int, Chain]] = field(default_factory=dict)
 
 
@@ -87,6 +89,8 @@ class RoomState:
     def resume(self) -> dict[str, Any] | None:
         """What to ask for when entering it again; None: everything."""
         places = {name: {"epoch": one.epoch, "seq": one.seq} for name, one in self._streams.items()}
+        if not all(one.whole for one in self._streams.values()):
+            return None
         if not places or self._void or any(not place["epoch"] for place in places.values()):
             return None
         return places[self.name] if set(places) == {self.name} else {"streams": places}
@@ -111,7 +115,7 @@ class RoomState:
         if event is None:
             self._void = True
             return [self._lost(name, stream)]
-        stream.seq = frame.seq
+        stream.seq, stream.whole = frame.seq, True
         return [event]
 
     def heartbeat(self, seqs: int | Mapping[str, int]) -> list[Event]:
@@ -131,6 +135,7 @@ class RoomState:
                 events.append(self._interrupted(name, stream, frame.reason))
             stream.chains.clear()
         stream.epoch, stream.seq = frame.epoch or "", frame.seq
+        stream.whole = frame.part is None or frame.part[0] == frame.part[1]
         event = _event(frame, name, stream)
         return events if event is None else [*events, event]
 

@@ -230,7 +230,7 @@ class Fanout:
 
     def tell(self, member: Member, frames: Sequence[bytes]) -> None:
         """Hand frames to one member, after all that has been published to it so far."""
-        self._settle(member)
+        self.settle(member)
         if frames and not member.gone:
             member.hold(Batch(frames))
 
@@ -276,21 +276,17 @@ class Fanout:
         member.blocked = False
         return False
 
-    def standing(self, member: Member, channel: Channel, present: Positions) -> Positions:
-        """Where a member stands in a channel whose room stands at `present`."""
-        if (after := member.behind.get(channel)) is not None:
-            return after
+    def settle(self, member: Member) -> None:
+        """Give a member now what its group has for it, ahead of the others."""
         if (group := member.group) is not None:
+            self._seal_of(member)
             for one in group.rounds:
-                if one.stamp > member.upto and channel in one.starts:
-                    return one.starts[channel]
-            return group.starts.get(channel, present)
-        return present
+                self._give(member, one)
 
     def _move(self, member: Member, channels: frozenset[Channel]) -> None:
         if member.group is not None and member.group.channels == channels:
             return
-        self._settle(member)
+        self.settle(member)
         self._part(member)
         if channels and not member.gone:
             group = self._groups.get(channels)
@@ -314,13 +310,6 @@ class Fanout:
             self._dirty.pop(group, None)
             for channel in group.channels:
                 del channel.groups[group]
-
-    def _settle(self, member: Member) -> None:
-        """Give a member now what its group has for it, ahead of the others."""
-        if (group := member.group) is not None:
-            self._seal_of(member)
-            for one in group.rounds:
-                self._give(member, one)
 
     def _overtake(self, member: Member) -> None:
         """Take what is on its way to a member as missed: its newest state is given instead."""

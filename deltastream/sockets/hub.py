@@ -215,10 +215,11 @@ class Hub:
         return sorted((channel.room for channel in _channels(member)), key=str)
 
     def standing(self, member: Member) -> dict[str, int | dict[str, int]]:
-        """Where a member stands in each of its rooms, by what has been handed over to it."""
+        """Where a member stands in each of its rooms, once it has been given what is on its way to it."""
+        self.fanout.settle(member)
         seqs: dict[str, int | dict[str, int]] = {}
         for channel in sorted(_channels(member), key=_room_name):
-            places = self.fanout.standing(member, channel, self._rooms[channel.room].positions)
+            places = member.behind.get(channel, self._rooms[channel.room].positions)
             by_stream = {name: place.seq for name, place in places.items()}
             several = channel.room == GENERAL
             seqs[str(channel.room)] = by_stream if several else next(iter(by_stream.values()), 0)
@@ -307,15 +308,21 @@ class Hub:
         self._statuses[status.product] = status
         for opened in self._rooms.values():
             if status.product in {self.streams[name].product for name in opened.positions}:
-                for channel in opened.channels.values():
-                    frame = status_frame(opened.room, status, channel.form)
-                    self.fanout.publish(channel, frame, opened.positions)
+                self._publish_status(opened, status)
+
+    def _publish_status(self, opened: _Open, status: MarketStatus) -> None:
+        for channel in opened.channels.values():
+            if channel.groups:
+                frame = status_frame(opened.room, status, channel.form)
+                self.fanout.publish(channel, frame, opened.positions)
 
     def _publish(self, opened: _Open, stream: Stream, entry: Entry) -> None:
         before = opened.positions
         place = before.get(stream.name)
         if place is None:
             self._publish_state(opened, stream, None)
+            if stream.product in self._statuses:
+                self._publish_status(opened, self._statuses[stream.product])
         elif place.epoch != stream.epoch or place.seq < stream.floor:
             self._publish_state(opened, stream, stream.reason)
         else:

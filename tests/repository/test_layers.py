@@ -20,7 +20,7 @@ LAYERS = (
     {"accounts", "analytics", "bus", "client", "feeds", "market", "pricing", "storage"},
     {"gateway.settings", "gateway.exposure", "sockets.settings", "sockets.statistics"},
     {"host.config", "host.layers", "host.data_dir", "host.operations"},
-    {"gateway", "sockets"},
+    {"gateway", "sockets", "client"},
     {"actors"},
     {"host"},
     {"sim"},
