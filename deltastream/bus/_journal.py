@@ -11,9 +11,10 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
 
 from deltastream.bus._epochs import epoch_of
@@ -36,6 +37,8 @@ __all__ = [
 
 _SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 _READ_BYTES: Final = 4 << 20
+_OVERDUE: Final = 2
+"""At so many times its limit the log is written back before anything is added to it."""
 ANSWER_BYTES: Final = 64 << 20
 """Most bytes of frames that one call of the bus gathers, but for the last one."""
 
@@ -152,6 +155,7 @@ class Journal:
         self.path = path
         self._wal_limit = wal_limit
         self._unwritten = 0
+        self.copying = Lock()  # seam: held while the log is copied beside the writer; starts no thread
         try:
             with sense():
                 self.db = connect(path, durability)
@@ -189,7 +193,7 @@ class Journal:
             sqlite3.DatabaseError: the file is damaged.
         """
         if self._unwritten > self._wal_limit:
-            self.write_back()
+            self.write_back(wait=self._unwritten > _OVERDUE * self._wal_limit)
         db = self.db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -293,15 +297,19 @@ class Journal:
         """The last seq of every topic, by number."""
         return {topic.number: topic.last for topic in self.topics.values()}
 
-    def write_back(self) -> int:
+    def write_back(self, *, wait: bool = False) -> int:
         """Finish a checkpoint that ran beside: with nothing left to do the log begins anew.
+
+        Args:
+            wait: for one that still runs beside; else nothing is done where one does.
 
         Returns:
             The number of frames in the log.
         """
-        row: tuple[int, int, int] = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        _, frames, written = row
-        if frames == written:
+        with self.copying if wait else nullcontext():
+            row: tuple[int, int, int] = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        busy, frames, written = row
+        if not busy and frames == written:
             self._unwritten = 0
         return frames
 

@@ -105,7 +105,8 @@ async def _write_back(core: Core, opened: Opened) -> None:
 
 def _copy(db: sqlite3.Connection, journal: Journal) -> None:
     """SQLite syncs the file only when nothing is left to copy, which would be the writer's turn."""
-    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    with journal.copying:
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     journal.sync()
 
 
