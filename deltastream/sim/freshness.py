@@ -15,6 +15,9 @@ SLACK_S: Final = 2.5
 """Seconds beyond the limit of silence until the status must be there: the feed looks each second, a
 commit takes milliseconds, and this looks each second itself."""
 
+_COMMIT_S: Final = 0.1
+"""Seconds by which the feed may have heard before its message was accepted."""
+
 _OWN: Final = ("feed_silent", "feed_resumed", "feed_heard")
 _IN_SESSION: Final = ("open", "degraded")
 _HOLDS_UP: Final = frozenset({"slow_disk", "pause", "flood"})
@@ -76,7 +79,8 @@ class Freshness:
         known.status, known.since, known.spoke_at = status.status, now, None
         silence = now - known.heard_at
         excused = self._excuses.around(known.heard_at, now, "stale", "restart", "degraded")
-        if status.status == "stale" and status.reason in _OWN and silence <= self._limit and not excused:
+        early = silence <= self._limit - _COMMIT_S
+        if status.status == "stale" and status.reason in _OWN and early and not excused:
             self._complain("stale_unearned", f"{status.product} after {silence:.3f} s of silence")
 
     def is_stale(self, product: str, now: float) -> bool:

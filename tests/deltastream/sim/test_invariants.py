@@ -142,6 +142,11 @@ class TestFreshness:
         fresh.publish(6.0, status("stale", "feed_silent"))
         assert codes == ["stale_unearned"]
 
+    def test_silence_begins_before_what_was_heard_is_committed(self, fresh, codes):
+        fresh.hear(4.002, tick())
+        fresh.publish(4.0 + self.LIMIT, status("stale", "feed_silent"))
+        assert codes == []
+
     def test_stale_that_does_not_end(self, fresh, codes):
         fresh.publish(6.0, status("stale", "feed_silent"))
         fresh.hear(10.0, tick())
