@@ -50,6 +50,7 @@ class Core:
         damage: what a reader or the background check found wrong with the journal's file.
         ended: the service has nothing more to do, or cannot go on.
         opened: the last seq of every topic, by number, when the journal was loaded.
+        reading: lets one at a time use the reader.
         stale: the journal has begun a new epoch since it was loaded.
         salvage: what became of a damaged journal, the last time there was one.
     """
@@ -70,7 +71,7 @@ class Core:
         self.ended = trio.Event()
         self._up = trio.Event()
         self._reader: Reader | None = None
-        self._reading = trio.CapacityLimiter(1)
+        self.reading = trio.CapacityLimiter(1)
 
     def load(self, journal: Journal, standing: Standing) -> None:
         """Take over what a journal tells; readers of before learn it."""
@@ -130,13 +131,11 @@ class Core:
         self.stale = False
         self._up.set()
 
-    async def down(self) -> None:
+    def down(self) -> None:
         """The service ends: whoever reads waits for the next one."""
-        reader, self._reader = self._reader, None
+        self._reader = None
         if self._up.is_set():
             self._up = trio.Event()
-        if reader is not None:
-            await self.seams.threads.run(reader.close, limiter=self._reading)
 
     def begin_anew(self, report: SalvageReport) -> None:
         """Have the service begin again, with the epoch that has just begun in the journal."""
@@ -181,7 +180,7 @@ class Core:
             if reader is None:
                 continue
             try:
-                return await self.seams.threads.run(call, reader, limiter=self._reading)
+                return await self.seams.threads.run(call, reader, limiter=self.reading)
             except (sqlite3.Error, MemoryError) as error:
                 if reader is not self._reader:
                     continue

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -221,16 +221,17 @@ def check(path: Path, stop: list[bool] | None = None) -> None:
         raise error
 
 
-def end_session(journal: Journal) -> None:
-    """Close the journal; what is committed is in its file."""
+def end_session(journal: Journal) -> bool:
+    """Leave word that the journal is whole; False where that cannot be written: then its log must stay."""
     try:
         journal.db.execute("DELETE FROM meta WHERE name = 'session'")
     except (sqlite3.Error, MemoryError) as error:
         _log.warning("journal_not_closed_cleanly", error=str(error))
-        with suppress(OSError):
-            _note(journal.path, _WHOLE)  # closing it may well succeed, and takes log and index away
-    finally:
-        journal.close()
+        try:
+            _note(journal.path, _WHOLE)
+        except OSError:
+            return False
+    return True
 
 
 def _size(path: Path) -> int:

@@ -48,8 +48,22 @@ async def _serve(core: Core, task_status: trio.TaskStatus[None]) -> None:
             raise JournalError(f"The journal {core.path} is damaged: {core.damage}.")
     finally:
         with trio.CancelScope(shield=True):
-            await core.down()
-            await core.seams.threads.run(end_session, opened.journal, limiter=core.writer.limiter)
+            core.down()
+            await _close(core, opened)
+
+
+async def _close(core: Core, opened: Opened) -> None:
+    """What is committed is in the file, but where that cannot be told: there it is left in the log.
+
+    The last to close writes the log back and takes it away; a reader cannot.
+    """
+    run, limiter = core.seams.threads.run, core.writer.limiter
+    told = await run(end_session, opened.journal, limiter=limiter)
+    if not told:
+        await run(opened.journal.close, limiter=limiter)
+    await run(opened.reader.close, limiter=core.reading)
+    if told:
+        await run(opened.journal.close, limiter=limiter)
 
 
 async def _work(core: Core, opened: Opened) -> None:

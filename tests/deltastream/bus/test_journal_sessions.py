@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import struct
@@ -125,8 +126,9 @@ class TestSession:
             assert bus.salvage is None
             assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
 
+    @pytest.mark.parametrize("noted", [True, False])
     async def test_a_session_whose_end_cannot_be_written_is_whole(
-        self, tmp_path, virtual, autojump_clock, tick, monkeypatch
+        self, tmp_path, virtual, autojump_clock, tick, monkeypatch, noted
     ):
         class Full:
             def __init__(self, db):
@@ -142,12 +144,17 @@ class TestSession:
 
         def end(journal):
             journal.db = Full(journal.db)
-            _opening.end_session(journal)
+            return _opening.end_session(journal)
+
+        def full(path, frames):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patched, capture_logs() as lines:
             patched.setattr(_service, "end_session", end)
             async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
                 position = await bus.append("a", tick(0))
+                if not noted:
+                    patched.setattr(_opening, "_note", full)
         assert [line["event"] for line in lines] == ["journal_not_closed_cleanly"]
         async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
             assert bus.salvage is None
