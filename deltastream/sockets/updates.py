@@ -25,6 +25,7 @@ from deltastream.messages.types import Columns
 from deltastream.sockets.commands import Encoding
 
 __all__ = [
+    "CHAIN_HEAD",
     "Body",
     "chain_change",
     "chain_data",
@@ -37,7 +38,9 @@ __all__ = [
 
 _HIDDEN: Final = frozenset({"v", "columns", "ts_event", "ts_recv", "source"})
 _INSTANTS: Final = frozenset({"expiry_ts", "oi_as_of"})
-_HEAD: Final = tuple(name for name in EnrichedChain.__struct_fields__ if name not in _HIDDEN)
+CHAIN_HEAD: Final = tuple(name for name in EnrichedChain.__struct_fields__ if name not in _HIDDEN)
+"""What is said of a whole chain."""
+
 _WHOLE: Final = frozenset(
     row
     for row, name in enumerate(ENRICHED_COLUMNS)
@@ -104,7 +107,7 @@ def surface_data(surface: VolatilitySurface) -> dict[str, Any]:
 def summary_data(chain: EnrichedChain) -> dict[str, Any]:
     """A chain without its columns."""
     head = {}
-    for name in _HEAD:
+    for name in CHAIN_HEAD:
         value = getattr(chain, name)
         head[name] = microseconds(value) if name in _INSTANTS and value is not None else value
     return head

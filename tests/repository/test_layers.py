@@ -16,7 +16,7 @@ import pytest
 
 LAYERS = (
     {"errors", "seams", "_core"},
-    {"messages", "sockets.commands", "sockets.events"},
+    {"messages", "sockets.commands", "sockets.events", "sockets.updates"},
     {"accounts", "analytics", "bus", "client", "feeds", "market", "pricing", "storage"},
     {"gateway.settings", "gateway.exposure", "sockets.settings", "sockets.statistics"},
     {"host.config", "host.layers", "host.data_dir", "host.operations"},

@@ -1,4 +1,4 @@
-"""The documentation: as an OpenAPI document for programs, and as a page for people."""
+"""The documentation: as OpenAPI and AsyncAPI documents for programs, and as a page for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deltastream.gateway import asyncapi
 from deltastream.gateway.openapi import document
 from deltastream.gateway.routes.pages import page
 from deltastream.gateway.routing import Answer, Call, NoParameters, Route, route
@@ -46,11 +47,25 @@ def documentation(routes: Sequence[Route]) -> tuple[Route, ...]:
         body, etag = written(call.base)
         return Answer(body, etag=etag, cache_key=(call.base, etag))
 
+    @route("GET", "/api/docs/asyncapi", scope="anyone", tag="pages", answers=dict[str, Any])
+    async def sockets(call: Call[NoParameters, None]) -> Answer:
+        """The sockets in AsyncAPI 3, generated from the types that encode their frames."""
+        body, etag = written_of_sockets(call.base)
+        return Answer(body, etag=etag, cache_key=(call.base, etag))
+
     @lru_cache(_BASES)
     def written(base: str) -> tuple[bytes, str]:
-        body = msgspec.json.encode({**whole, "servers": [{"url": base}]})
-        return body, hashlib.sha256(body).hexdigest()[:32]
+        return _tagged({**whole, "servers": [{"url": base}]})
 
-    own = (openapi, *_PAGES)
+    @lru_cache(_BASES)
+    def written_of_sockets(base: str) -> tuple[bytes, str]:
+        return _tagged(asyncapi.document(title="DeltaStream", version=version("deltastream"), base=base))
+
+    own = (openapi, sockets, *_PAGES)
     whole = document([*routes, *own], title="DeltaStream", version=version("deltastream"), base="")
     return own
+
+
+def _tagged(plain: dict[str, Any]) -> tuple[bytes, str]:
+    body = msgspec.json.encode(plain)
+    return body, hashlib.sha256(body).hexdigest()[:32]

@@ -366,3 +366,9 @@ def rng() -> random.Random:
     made = random.Random()
     made.uniform = lambda low, high: low / 20  # type: ignore[method-assign]
     return made
+
+
+@pytest.fixture
+def on_asyncio() -> Backend:
+    """For libraries that know asyncio alone."""
+    return Backend("asyncio")

@@ -43,7 +43,7 @@ async def test_the_document_names_the_host_it_was_asked_at(client):
 
 
 async def test_pages(client, published):
-    for path in sorted(route.path for route in documentation(()) if route.path != "/api/docs"):
+    for path in sorted(route.path for route in documentation(()) if route.path.startswith("/docs")):
         answer = await client.get(path)
         published.check("GET", path, answer.status_code, answer.headers, answer.content)
         check_policy(answer.headers)
