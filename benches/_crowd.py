@@ -24,6 +24,7 @@ import select
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,9 @@ AT_ONCE = 100
 QUIET_S = 0.5
 WARM_UP_S = 1.0
 PATIENCE_S = 30.0
+PONG = bytes((0x8A, 0x80, 0, 0, 0, 0))
+PONG_EVERY_S = 8.0
+"""Often enough for a server that takes who is silent for half a minute for dead."""
 SMALL_BUFFER = 4096
 """What the kernel keeps for a client that reads nothing."""
 
@@ -100,6 +104,8 @@ class Crowd:
         self._stamps: dict[int, int] = {}
         self._reads: list[tuple[int, int, int]] = []
         self._faults = 0
+        self._ponged = 0
+        self._began = time.monotonic()
         self._closed = 0
         self._bytes = 0
 
@@ -119,6 +125,7 @@ class Crowd:
                     one.sendall(masked(text.encode()))
             self._sockets += some
         connected = time.monotonic() - began
+        self._began = time.monotonic()
         for number, one in enumerate(self._sockets[: self.clients]):
             one.setblocking(False)
             self._numbers[one.fileno()] = number
@@ -153,13 +160,13 @@ class Crowd:
                 self._until(due)
                 pause = started + (due - base + 1) / phase.rate - now
             else:
-                self._until(int(self._last.mean()) + phase.window)
+                self._until(int(self._last.sum()) // self.clients + phase.window)
                 pause = 0.05
             self._take(max(0.0, min(pause, stop - now)))
         seconds = time.monotonic() - first
         spent, own = spent + processor_s(self.servers), own + time.process_time()
         reads = self._reads
-        delivered = sum(last - before for _, before, last in reads)
+        delivered, took, size = sum(last - before for _, before, last in reads), len(reads), self._bytes
         self._arrive(only_wait=PATIENCE_S)
         waits = self._latencies(reads)
         statistics = self._asked("?")
@@ -167,8 +174,8 @@ class Crowd:
         return {
             "published": self._published - base,
             "messages_per_s": delivered / seconds,
-            "per_read": delivered / max(1, len(reads)),
-            "bytes_per_message": self._bytes / max(1, delivered),
+            "per_read": delivered / max(1, took),
+            "bytes_per_message": size / max(1, delivered),
             "p50_ms": p50 / 1e3,
             "p99_ms": p99 / 1e3,
             "most_ms": most / 1e3,
@@ -204,6 +211,7 @@ class Crowd:
 
     def _drain(self) -> None:
         """Read everything, and look at none of it."""
+        self._pong()
         while events := self._poll.poll(QUIET_S):
             for descriptor, _ in events:
                 if not os.read(descriptor, READ_BYTES):
@@ -216,6 +224,7 @@ class Crowd:
 
     def _take(self, patience: float) -> None:
         """Take what has come, after waiting for something."""
+        self._pong()
         tails, last, reads, numbers = self._tails, self._last, self._reads, self._numbers
         clock = time.time_ns
         for descriptor, _ in self._poll.poll(patience):
@@ -247,6 +256,14 @@ class Crowd:
             reads.append((now, before, newest))
             if newest not in self._stamps:
                 self._stamps.update((int(seq), int(ts)) for seq, ts in STAMPED.findall(data))
+
+    def _pong(self) -> None:
+        """Have all clients be heard of in turn."""
+        due = int((time.monotonic() - self._began) / PONG_EVERY_S * self.clients)
+        for number in range(max(self._ponged, due - self.clients), due):
+            with suppress(OSError):
+                self._sockets[number % self.clients].send(PONG)
+        self._ponged = due
 
     def _check(self, data: bytes, before: int) -> None:
         """Look at every seq, where something else came between, such as a heartbeat."""

@@ -2,6 +2,8 @@
 
     python benches/_fanned.py hub|bus port|api
 
+A host without a feed.
+
 hub   what is published is handed to the hub
 bus   it is appended to the bus, committed, followed and handed to the hub
 port  clients come to the socket gateway's port
@@ -16,37 +18,28 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import resource
 import sys
 import tempfile
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 import trio
+from _http import HOST, free_port
 
-from deltastream.accounts import AccountService, AccountSettings, Administration, KeyRing, SqliteAccountStore
-from deltastream.bus import EmbeddedBus, Record
-from deltastream.bus.settings import BusSettings
-from deltastream.gateway.live import Live
-from deltastream.gateway.serving import serve as serve_api
-from deltastream.gateway.settings import GatewaySettings, LimitSettings
+from deltastream.bus import Entry, Record
+from deltastream.host.config import Flag, load
+from deltastream.host.tree import Host
 from deltastream.messages import Position, SurfaceSlice, VolatilitySurface
 from deltastream.seams import Seams
-from deltastream.sockets.asgi import SocketEndpoint
 from deltastream.sockets.desk import Desk
-from deltastream.sockets.server import serve
-from deltastream.sockets.settings import SocketSettings
-from deltastream.storage import SqliteRepository
-from deltastream.storage.settings import StoreSettings
 
 __all__ = ["ROOM", "surface"]
 
-ROOM = "surface:NIFTY"
-TOPIC = "analytics.surface.NIFTY"
-STRIKES = 15
-DAY_NS = 86_400 * 10**9
+ROOM: Final = "surface:NIFTY"
+TOPIC: Final = "analytics.surface.NIFTY"
+EPOCH: Final = "bench"
+STRIKES: Final = 15
+MOST_CLIENTS: Final = 15_000
 
 
 def surface(seq: int, now: int) -> VolatilitySurface:
@@ -67,126 +60,89 @@ def surface(seq: int, now: int) -> VolatilitySurface:
     return VolatilitySurface(product="NIFTY", ts_event=now, ts_recv=now, slices=(one,))
 
 
-class _Context:
-    """What actors are told by a supervisor; there is none here."""
-
-    def degraded(self, reason: str) -> None:
-        raise SystemExit(f"degraded: {reason}")
-
-    def running(self) -> None:
-        pass
-
-
-class _Publisher:
-    """Publishes surfaces, numbered as the bus would, and as it does.
+class Publisher:
+    """Publishes surfaces.
 
     Attributes:
         seq: of the last.
     """
 
-    def __init__(self, bus: EmbeddedBus, desk: Desk, seams: Seams, *, through_bus: bool) -> None:
+    def __init__(self, host: Host, *, through_bus: bool) -> None:
         self.seq = 0
-        self._bus = bus
-        self._desk = desk
-        self._now = seams.clock.now_ns
+        self._host = host
         self._through_bus = through_bus
 
+    @property
+    def desk(self) -> Desk:
+        assert self._host.edge is not None
+        return self._host.edge._present_desk()
+
     async def publish(self, upto: int) -> None:
-        while self.seq < upto:
-            self.seq += 1
-            message = surface(self.seq, self._now())
-            if self._through_bus:
-                await self._bus.append(TOPIC, message)
-            else:
-                self._desk.hub.take(Record(TOPIC, Position("bench", self.seq), message))
+        """Publish what is due in one batch."""
+        now = self._host.seams.clock.now_ns
+        due = [surface(seq, now()) for seq in range(self.seq + 1, upto + 1)]
+        if self._through_bus:
+            await self._host.bus.append_batch([Entry(TOPIC, message) for message in due])
+        else:
+            for seq, message in enumerate(due, self.seq + 1):
+                self.desk.hub.take(Record(TOPIC, Position(EPOCH, seq), message))
+        self.seq = max(self.seq, upto)
 
     async def obey(self, stream: trio.SocketStream) -> None:
         """Serve one connection of the control port."""
         rest = b""
         async for some in stream:
             *lines, rest = (rest + some).split(b"\n")
-            for line in lines:
-                if line == b"?":
-                    await stream.send_all(json.dumps(self._statistics()).encode() + b"\n")
-                else:
-                    await self.publish(int(line))
+            due = [int(line) for line in lines if line != b"?"]
+            if due and due[-1] > self.seq:
+                await self.publish(due[-1])
+            if b"?" in lines:
+                await stream.send_all(json.dumps(self._statistics()).encode() + b"\n")
 
     def _statistics(self) -> dict[str, int]:
-        fanout = self._desk.hub.fanout
+        fanout = self.desk.hub.fanout
         return {
             "seq": self.seq,
             "frames": fanout.frames,
             "writes": fanout.writes,
             "passed": fanout.passed,
-            "blocked": sum(connection.blocked for connection in self._desk.connections),
+            "blocked": sum(connection.blocked for connection in self.desk.connections),
         }
 
 
-async def run(directory: Path, *, through_bus: bool, on_api: bool) -> None:
-    """The accounts, the bus, the live state, the desk and the port, until interrupted."""
-    seams = Seams.system()
-    ctx: Any = _Context()
-    bus = EmbeddedBus(directory / "journal.db", BusSettings(), seams)
-    store = SqliteRepository(directory / "store.db", StoreSettings(), seams)
-    settings = SocketSettings(port=0)
-    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-        await nursery.start(bus.run)
-        await stack.enter_async_context(store)
-        accounts = await stack.enter_async_context(SqliteAccountStore(directory / "accounts.db", seams))
-        ring = KeyRing(directory / "keys", token_s=3600, seams=seams, make=True)
-        await ring.open()
-        service = AccountService(accounts, ring, AccountSettings(access_s=3600), seams, open_registration=True)
-        await nursery.start(service.run, bus)
-        await Administration(accounts, seams).first_contact()
-        user = await service.register("bench@example.org", "correct horse battery")
-        live = Live(bus, store, seams)
-        await nursery.start(live.run, ctx)
-        desk = Desk(bus, live, service, settings, seams)
-        await nursery.start(desk.run, ctx)
-        port = await listen(nursery, desk, settings, seams, on_api=on_api)
-        publisher = _Publisher(bus, desk, seams, through_bus=through_bus)
+async def run(directory: str, *, through_bus: bool, on_api: bool) -> None:
+    """A host without a feed, until interrupted."""
+    api, port = free_port(), free_port()
+    values: dict[str, Any] = {
+        "data_dir": directory,
+        "actors": ("auth", "gateway", "sockets"),
+        "log.level": "error",
+        "gateway.port": api,
+        "gateway.limits.connections": MOST_CLIENTS,
+        "sockets.port": port,
+        "accounts.access_s": 3600,
+    }
+    flags = tuple(Flag("--bench", path, value, lax=False) for path, value in values.items())
+    host = Host(load(flags=flags, environ={}).settings, Seams.system())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.run)
+        publisher = Publisher(host, through_bus=through_bus)
         await publisher.publish(1)
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        listeners = await trio.open_tcp_listeners(0, host=HOST)
         nursery.start_soon(trio.serve_listeners, publisher.obey, listeners)
+        assert host.edge is not None
+        user = await host.edge.auth.service.register("bench@example.org", "correct horse battery")
         gc.collect()
         gc.freeze()  # as `deltastream run` does
         control = listeners[0].socket.getsockname()[1]
-        print(json.dumps({"port": port, "control": control, "token": user.access}), flush=True)
-        await trio.sleep_forever()
-
-
-async def listen(
-    nursery: trio.Nursery, desk: Desk, settings: SocketSettings, seams: Seams, *, on_api: bool
-) -> int:
-    """Serve clients; the port."""
-    if not on_api:
-        bound = await nursery.start(serve, desk, settings, GatewaySettings(), seams)
-        return int(bound.port)
-    endpoint = SocketEndpoint(desk, settings, seams)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            await endpoint(scope, receive, send, scope["client"][0])
-            return
-        while True:
-            told = (await receive())["type"]
-            await send({"type": f"{told}.complete"})
-            if told == "lifespan.shutdown":
-                return
-
-    limits = LimitSettings(connections=settings.connections)
-    at = await nursery.start(serve_api, app, GatewaySettings(port=0, limits=limits), seams)
-    return int(at.port)
+        ready = {"port": api if on_api else port, "control": control, "token": user.access}
+        print(json.dumps(ready), flush=True)
 
 
 def main() -> None:
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="deltastream-bench-") as directory:
-        trio.run(
-            lambda: run(Path(directory), through_bus=sys.argv[1] == "bus", on_api=sys.argv[2] == "api")
-        )
+        trio.run(lambda: run(directory, through_bus=sys.argv[1] == "bus", on_api=sys.argv[2] == "api"))
 
 
 if __name__ == "__main__":

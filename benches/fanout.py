@@ -163,6 +163,7 @@ def measure_saturation(clients: int, seconds: float) -> dict[str, list[Found]]:
     for name, command in contenders():
         with serving(command) as server:
             found[name] = crowd(server, clients, phases)[1:]
+        print(f"measured: {name}", file=sys.stderr)
     return found
 
 

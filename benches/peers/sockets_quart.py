@@ -26,6 +26,7 @@ published = 1
 
 @app.websocket("/ws")
 async def broadcast() -> None:
+    await websocket.accept()
     queue: asyncio.Queue[str] = asyncio.Queue()
     queues.add(queue)
     try:
