@@ -58,10 +58,13 @@ class _Open:
     Attributes:
         positions: where it stands: the last message of each stream that it has shown, or would have;
             replaced, never changed.
+        anew: streams that have begun anew, and why, while there is nothing of them to show: what comes
+            next of them is a snapshot.
     """
 
     room: Room
     positions: Positions
+    anew: dict[str, str | None] = field(default_factory=dict)
     channels: dict[tuple[Form, bool], Channel] = field(default_factory=dict)
 
 
@@ -215,14 +218,20 @@ class Hub:
         return sorted((channel.room for channel in _channels(member)), key=str)
 
     def standing(self, member: Member) -> dict[str, int | dict[str, int]]:
-        """Where a member stands in each of its rooms, once it has been given what is on its way to it."""
+        """Where a member stands in each of its rooms, once it has been given what is on its way to it.
+
+        A stream that has begun anew and shows nothing yet is left out: nobody was told where it is.
+        """
         self.fanout.settle(member)
         seqs: dict[str, int | dict[str, int]] = {}
         for channel in sorted(_channels(member), key=_room_name):
-            places = member.behind.get(channel, self._rooms[channel.room].positions)
-            by_stream = {name: place.seq for name, place in places.items()}
-            several = channel.room == GENERAL
-            seqs[str(channel.room)] = by_stream if several else next(iter(by_stream.values()), 0)
+            opened = self._rooms[channel.room]
+            places = member.behind.get(channel, opened.positions)
+            by_stream = {name: place.seq for name, place in places.items() if name not in opened.anew}
+            if channel.room == GENERAL:
+                seqs[str(channel.room)] = by_stream
+            elif by_stream:
+                (seqs[str(channel.room)],) = by_stream.values()
         return seqs
 
     def owed(self, channel: Channel, after: Positions) -> list[bytes]:
@@ -323,8 +332,8 @@ class Hub:
             self._publish_state(opened, stream, None)
             if stream.product in self._statuses:
                 self._publish_status(opened, self._statuses[stream.product])
-        elif place.epoch != stream.epoch or place.seq < stream.floor:
-            self._publish_state(opened, stream, stream.reason)
+        elif stream.name in opened.anew:
+            self._publish_state(opened, stream, opened.anew.pop(stream.name))
         else:
             frames = Frames(opened.room, stream, entry)
             opened.positions = {**before, stream.name: Place(stream.epoch, entry.seq)}
@@ -334,14 +343,11 @@ class Hub:
                     self.fanout.publish(channel, frame, before)
 
     def _publish_state(self, opened: _Open, stream: Stream, reason: str | None) -> None:
-        """Give everybody in a room the state of a stream, which needs nothing before it.
-
-        While a room has nothing to show of it, it stays where it was: nobody could be told where it is.
-        """
+        """Give everybody in a room the state of a stream, which needs nothing before it."""
         before = opened.positions
-        if not any(takes(opened.room, entry) for entry in stream.state()):
-            return
         opened.positions = {**before, stream.name: Place(stream.epoch, stream.seq)}
+        if not any(takes(opened.room, entry) for entry in stream.state()):
+            opened.anew[stream.name] = reason
         for channel in opened.channels.values():
             if channel.groups:
                 for frame in self._snapshot(channel, stream, reason):

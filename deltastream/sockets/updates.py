@@ -9,6 +9,7 @@ rows that differ anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +49,7 @@ _WHOLE: Final = frozenset(
 )
 """Rows of the matrix that hold whole numbers: codes and instants."""
 
+_LARGEST_WHOLE: Final = 2**53
 _WORTHWHILE: Final = 0.6
 """A change of more of the cells than this is sent as a whole chain."""
 
@@ -145,7 +147,13 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
 
 
 def _plain(row: int, values: Columns) -> list[float | int | None]:
-    """A column as numbers and nulls; whole ones without a fraction."""
+    """A column as numbers and nulls; whole ones without a fraction, where they can be told apart."""
     if row in _WHOLE:
-        return [None if value != value else int(value) for value in values.tolist()]
-    return [None if value != value else value for value in values.tolist()]
+        return [_whole(value) for value in values.tolist()]
+    return [value if isfinite(value) else None for value in values.tolist()]
+
+
+def _whole(value: float) -> float | int | None:
+    if not isfinite(value):
+        return None
+    return int(value) if abs(value) <= _LARGEST_WHOLE else value

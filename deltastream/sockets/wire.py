@@ -41,7 +41,8 @@ def deflated(payload: bytes, encoding: Encoding) -> bytes:
 
 def close_frame(code: int, reason: str) -> bytes:
     """The last frame."""
-    return _frame(_FINAL | _CLOSE, struct.pack("!H", code) + reason.encode()[:_LONGEST_REASON])
+    text = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
+    return _frame(_FINAL | _CLOSE, struct.pack("!H", code) + text.encode())
 
 
 def ping_frame() -> bytes:

@@ -253,7 +253,7 @@ class Stand:
         for product, status in self.truth.statuses.items():
             if any(name.endswith(f":{product}") for name in streams) and room == "general":
                 assert member.client.statuses[room, product] == status.status
-        known = self.hub.standing(member)[room]
+        known = self.hub.standing(member).get(room, {})
         for name, seq in (known if isinstance(known, dict) else {room: known}).items():
             assert seq <= streams[name].seq
 
