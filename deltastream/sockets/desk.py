@@ -230,7 +230,7 @@ class Desk:
                 if not connection.blocked:
                     beat = e.Heartbeat(ts=self._now_us(), seqs=self.hub.standing(connection))
                     self._tell(connection, beat)
-                    connection.ping()
+                connection.ping()  # also who is slow shows that it lives
             case s.Leave():
                 self._leave(connection, effect)
             case s.ListProducts():

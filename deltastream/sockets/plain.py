@@ -192,7 +192,7 @@ class PlainConnection(Connection):
     async def _empty(self) -> None:
         """Write what is held as the socket takes it, then what was missed, until that is all."""
         patience = STALLED_HEARTBEATS * self._settings.heartbeat_s
-        while True:
+        while self._sock.fileno() >= 0:
             with trio.move_on_after(patience) as scope:
                 try:
                     await trio.lowlevel.wait_writable(self._sock)

@@ -163,9 +163,9 @@ class _Server:
                 connection = self._connection(sock, stream, greeted, clients)
                 if self._settled(connection):
                     await connection.serve(greeted.credential)
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        except Exception:
+        except* Exception:
             log.exception("socket_failed")
         finally:
             if connection is not None:

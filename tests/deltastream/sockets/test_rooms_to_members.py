@@ -126,7 +126,9 @@ class Truth:
 
     def _keep(self, message: Message) -> None:
         if isinstance(message, MarketStatus):
-            self.statuses[message.product] = message
+            held = self.statuses.get(message.product)
+            if held is None or message.ts_event >= held.ts_event:
+                self.statuses[message.product] = message
             return
         name = stream_name(message)
         assert name is not None

@@ -1,0 +1,231 @@
+"""The socket gateway over real sockets, and clients that do what a test tells them to."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.lowlevel
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Ping,
+    Pong,
+    RejectConnection,
+    Request,
+    TextMessage,
+)
+from wsproto.extensions import PerMessageDeflate
+
+from deltastream.accounts import (
+    AccountService,
+    AccountSettings,
+    Administration,
+    KeyRing,
+    SqliteAccountStore,
+)
+from deltastream.bus import EmbeddedBus
+from deltastream.bus.settings import BusSettings
+from deltastream.gateway.live import Live
+from deltastream.gateway.settings import GatewaySettings
+from deltastream.messages import EnrichedChain, UnderlyingTick
+from deltastream.seams import Seams
+from deltastream.sockets.desk import Desk
+from deltastream.sockets.server import serve
+from deltastream.sockets.settings import SocketSettings
+from deltastream.storage import SqliteRepository
+from deltastream.storage.settings import StoreSettings
+
+FAST = SocketSettings(port=0, heartbeat_s=5, auth_s=2, drain_s=0.3, burst=200, commands_per_s=200)
+
+
+class Ctx:
+    """What actors report to; nobody listens."""
+
+    def degraded(self, reason: str) -> None: ...
+
+    def running(self) -> None: ...
+
+
+class Raw:
+    """A client on a plain socket that does what a test tells it to, and no more."""
+
+    def __init__(self, stream: trio.abc.Stream, ws: WSConnection, model: Any) -> None:
+        self.stream = stream
+        self.ws = ws
+        self.model = model
+        self.closed: tuple[int, str] | None = None
+        self.pongs: list[bytes] = []
+        self.answer: Any = None
+        self._ready: list[Any] = []
+        self._parts: list[Any] = []
+
+    async def send(self, **command: Any) -> None:
+        await self.stream.send_all(self.ws.send(TextMessage(msgspec.json.encode(command).decode())))
+
+    async def event(self) -> Any:
+        """The next event of the protocol; None at the end."""
+        while not self._ready:
+            try:
+                data = await self.stream.receive_some(1 << 16)
+            except trio.BrokenResourceError:
+                data = b""
+            if not data:
+                return None
+            self.ws.receive_data(bytes(data))
+            for event in self.ws.events():
+                await self.take(event)
+        return self._ready.pop(0)
+
+    async def take(self, event: Any) -> None:
+        """An event of WebSocket; pings are answered."""
+        match event:
+            case TextMessage() | BytesMessage():
+                self._parts.append(event.data)
+                if event.message_finished:
+                    text = isinstance(event, TextMessage)
+                    self._ready.append("".join(self._parts) if text else b"".join(self._parts))
+                    self._parts = []
+            case CloseConnection():
+                self.closed = (event.code, event.reason or "")
+                self._ready.append(None)
+            case Ping():
+                await self.stream.send_all(self.ws.send(event.response()))
+            case Pong():
+                self.pongs.append(bytes(event.payload))
+            case AcceptConnection() | RejectConnection():
+                self.answer = event
+
+    async def frame(self) -> Any:
+        """The next frame, taken by the model as well; None at the end."""
+        text = await self.event()
+        if text is None:
+            return None
+        frame = msgspec.json.decode(text) if isinstance(text, str) else msgspec.msgpack.decode(text)
+        self.model.take(frame)
+        return frame
+
+    async def until(self, event: str) -> Any:
+        with trio.fail_after(5):
+            while (frame := await self.frame()) is not None:
+                if frame["event"] == event:
+                    return frame
+        raise AssertionError(f"closed with {self.closed} before {event}")
+
+    async def end(self, seconds: float = 5) -> tuple[int, str] | None:
+        """How the server closes; None where it just ends."""
+        with trio.fail_after(seconds):
+            while await self.event() is not None:
+                pass
+        return self.closed
+
+
+@dataclass
+class Served:
+    """A desk and its server."""
+
+    bus: EmbeddedBus
+    desk: Desk
+    accounts: AccountService
+    token: str
+    port: int
+    model: Any
+    tls: ssl.SSLContext | None = None
+
+    @asynccontextmanager
+    async def client(
+        self,
+        *,
+        auth: bool = True,
+        headers: Any = (),
+        protocols: Any = (),
+        deflate: bool = False,
+        model: Any = None,
+    ) -> AsyncIterator[Raw]:
+        stream: trio.abc.Stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        if self.tls is not None:
+            stream = trio.SSLStream(stream, self.tls, server_hostname="localhost")
+        ws = WSConnection(ConnectionType.CLIENT)
+        extensions = [PerMessageDeflate()] if deflate else []
+        request = Request(
+            host=f"127.0.0.1:{self.port}",
+            target="/ws",
+            extra_headers=list(headers),
+            subprotocols=list(protocols),
+            extensions=extensions,
+        )
+        raw = Raw(stream, ws, model or self.model())
+        async with stream:
+            await stream.send_all(ws.send(request))
+            while raw.answer is None:
+                ws.receive_data(bytes(await stream.receive_some(1 << 16)) or None)
+                for event in ws.events():
+                    await raw.take(event)
+            if auth:
+                await raw.send(id=1, op="auth", token=self.token)
+                await raw.until("connected")
+            yield raw
+
+    async def tick(self, price: float) -> None:
+        now = Seams.system().clock.now_ns()
+        await self.bus.append(
+            "market.tick.NIFTY", UnderlyingTick(product="NIFTY", price=price, ts_event=now, ts_recv=now)
+        )
+
+    async def chain(self, chain: EnrichedChain) -> None:
+        await self.bus.append(f"enriched.chain.{chain.product}", chain)
+
+
+@asynccontextmanager
+async def opened(
+    directory: Path, model: Any, settings: SocketSettings = FAST, gateway: GatewaySettings | None = None
+) -> AsyncIterator[Served]:
+    seams = Seams.system()
+    bus = EmbeddedBus(directory / "journal.db", BusSettings(), seams)
+    store = SqliteRepository(directory / "store.db", StoreSettings(), seams)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bus.run)
+        async with store, SqliteAccountStore(directory / "accounts.db", seams) as accounts:
+            ring = KeyRing(directory / "keys", token_s=900, seams=seams, make=True)
+            await ring.open()
+            service = AccountService(
+                accounts, ring, AccountSettings(bcrypt_cost=4), seams, open_registration=True
+            )
+            await nursery.start(service.run, bus)
+            await Administration(accounts, seams).first_contact()
+            me = await service.register("ann@example.org", "correct horse")
+            live = Live(bus, store, seams)
+            context: Any = Ctx()
+            await nursery.start(live.run, context)
+            desk = Desk(bus, live, service, settings, seams)
+            await nursery.start(desk.run, context)
+            bound = await nursery.start(serve, desk, settings, gateway or GatewaySettings(), seams)
+            served = Served(bus, desk, service, me.access, bound.port, model)
+            await served.tick(1.0)
+            while "product:NIFTY" not in desk.hub.streams:  # noqa: ASYNC110  the hub has no event
+                await trio.sleep(0.005)
+            yield served
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def serving(tmp_path: Path, model_client: Any) -> Callable[..., Any]:
+    def make(**settings: Any) -> Any:
+        return opened(tmp_path, model_client, msgspec.structs.replace(FAST, **settings))
+
+    return make
+
+
+@pytest.fixture
+def serving_with(tmp_path: Path, model_client: Any) -> Callable[..., Any]:
+    """A server with these settings of the gateway."""
+    return lambda gateway: opened(tmp_path, model_client, FAST, gateway)

@@ -1,0 +1,336 @@
+"""The socket gateway over real sockets: clients of every kind of badness, and none of them costs another."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from wsproto.events import CloseConnection, Ping
+
+from deltastream.gateway.settings import GatewaySettings
+from deltastream.seams import Seams
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        head = bytes((first, 0x80 | size))
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", first, 0xFE, size)
+    else:
+        head = struct.pack("!BBQ", first, 0xFF, size)
+    return head + b"\0\0\0\0" + payload
+
+
+def files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def gone(served: Any) -> None:
+    with trio.fail_after(5):
+        while served.desk.connections:  # noqa: ASYNC110  they have no event
+            await trio.sleep(0.01)
+
+
+async def test_a_conversation(serving: Any):
+    async with serving() as served:
+        for protocols, deflate in (((), False), (("deltastream.v1",), True)):
+            async with served.client(protocols=protocols, deflate=deflate) as client:
+                assert client.answer.subprotocol == (protocols[0] if protocols else None)
+                await client.send(id=2, op="subscribe", rooms=["product:NIFTY", "product:NOPE", "bad"])
+                answer = await client.until("subscribed")
+                assert [joined["room"] for joined in answer["ok"]] == ["product:NIFTY"]
+                assert {one["room"]: one["code"] for one in answer["err"]} == {
+                    "product:NOPE": "unknown_room",
+                    "bad": "bad_room",
+                }
+                await client.until("underlying_update")
+                await served.tick(2.5)
+                assert (await client.until("underlying_update"))["data"]["price"] == 2.5
+                await client.stream.send_all(client.ws.send(Ping(b"abc")))
+                await client.send(id=3, op="ping")
+                assert (await client.until("pong"))["id"] == 3
+                assert client.pongs == [b"abc"]
+                await client.stream.send_all(client.ws.send(CloseConnection(code=1000)))
+                assert await client.end() == (1000, "")
+        await gone(served)
+        assert served.desk.hub.open_rooms == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x81\x05hello", 1002),  # not masked
+        (masked(0xF1, b"{}"), 1002),  # reserved bits
+        (masked(0x83, b"{}"), 1002),  # no such opcode
+        (masked(0x80, b"{}"), 1002),  # goes on with nothing
+        (masked(0x89, b"x" * 126), 1002),
+        (masked(0x81, b"\xff\xfe"), 1007),
+        (masked(0x82, b"{}"), 4013),  # binary is MessagePack
+        (masked(0x81, b"[" * 65_537), 4013),
+        (masked(0x01, b"[") + masked(0x00, b"[") * 2000, 4013),
+        (masked(0x01, b"") + masked(0x00, b"") * 2000, 4013),
+        (masked(0x8A, b"") * 500, 4010),
+        (masked(0x89, b"") * 500, 4010),
+        (masked(0x81, b'{"op":"ping"}') * 500, 4010),
+    ],
+)
+async def test_what_is_wrong_ends_the_connection(serving: Any, data: bytes, code: int):
+    async with serving() as served, served.client() as client:
+        await client.stream.send_all(data)
+        ended = await client.end()
+        assert ended is not None
+        assert ended[0] == code
+        await gone(served)
+
+
+@pytest.mark.parametrize("bytes_at_once", [1, 7])
+async def test_a_frame_that_comes_in_drops_does_not_hold_the_connection(serving: Any, bytes_at_once: int):
+    async with serving(heartbeat_s=0.15) as served, served.client() as client:
+        data = masked(0x81, b'{"op":"ping"' + b" " * 5000)
+
+        async def drip() -> None:
+            for at in range(0, len(data), bytes_at_once):
+                await client.stream.send_all(data[at : at + bytes_at_once])
+                await trio.sleep(0.02)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drip)
+            with trio.fail_after(3):
+                while await client.stream.receive_some(4096):
+                    pass
+            nursery.cancel_scope.cancel()
+        assert served.desk.statistics(None).closed == {4008: 1}
+
+
+async def test_a_message_in_pieces_is_a_message(serving: Any):
+    async with serving() as served, served.client() as client:
+        for byte in masked(0x01, b'{"op":') + masked(0x89, b"") + masked(0x80, b'"ping","id":5}'):
+            await client.stream.send_all(bytes([byte]))
+        assert (await client.until("pong"))["id"] == 5
+
+
+async def test_who_does_not_say_who_they_are_is_closed(serving: Any):
+    async with serving(auth_s=0.2) as served:
+        async with served.client(auth=False) as silent, served.client(auth=False) as wrong:
+            await wrong.send(op="auth", token="nonsense", id=4)
+            frame = await wrong.frame()
+            assert (frame["event"], frame["code"], frame["id"]) == ("error", "unauthenticated", 4)
+            assert (await wrong.end() or (0,))[0] == 4001
+            assert (await silent.end() or (0,))[0] == 4001
+        async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+            await stream.send_all(b"GET /ws HTTP/1.1\r\n")  # and never more
+            with trio.fail_after(8):
+                assert await stream.receive_some(1) == b""
+        await gone(served)
+
+
+async def test_credentials_in_headers(serving: Any):
+    async with serving() as served:
+        good = [(b"Authorization", f"Bearer {served.token}".encode())]
+        async with served.client(auth=False, headers=good) as client:
+            assert (await client.frame())["event"] == "connected"
+        async with served.client(auth=False, headers=[(b"X-API-Key", b"dsk_nope")]) as client:
+            assert (await client.frame())["code"] == "unauthenticated"
+            assert (await client.end() or (0,))[0] == 4001
+
+
+async def test_a_ticket_lets_in_once(serving: Any):
+    async with serving() as served:
+        ticket = served.desk.tickets.issue(served.token).text
+        async with served.client(auth=False) as client, served.client(auth=False) as thief:
+            await client.send(op="auth", ticket=ticket)
+            await client.until("connected")
+            await thief.send(op="auth", ticket=ticket)
+            assert (await thief.end() or (0,))[0] == 4001
+
+
+async def test_who_has_logged_out_is_closed_within_a_second(serving: Any):
+    async with serving() as served, served.client() as client:
+        await served.accounts.logout_everywhere(await served.accounts.authenticate(served.token))
+        assert (await client.end(1) or (0,))[0] == 4001
+
+
+async def test_limits_of_connections(serving: Any):
+    async with serving(connections=3, connections_per_user=2) as served:
+        async with served.client(), served.client():
+            async with served.client(auth=False) as third:
+                await third.send(op="auth", token=served.token)
+                assert (await third.end() or (0,))[0] == 4010
+                await trio.sleep(0.01)
+            async with served.client(auth=False), served.client(auth=False) as fourth:
+                assert (await fourth.end() or (0,))[0] == 4012
+        await gone(served)
+        async with served.client():
+            assert len(served.desk.connections) == 1
+
+
+def small(client: Any) -> None:
+    """Take as little as may be."""
+    stream = client.stream
+    assert isinstance(stream, trio.SocketStream)
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+
+
+async def flood(served: Any, chain: Any, count: int, readers: Sequence[Any] = ()) -> None:
+    """Whole chains, one after the other; readers take each before the next."""
+    now = Seams.system().clock.now_ns()
+    with trio.fail_after(20):
+        for number in range(1, count + 1):
+            made = chain(now + number * 1_000_000, strikes=100, expiry_ts=now + 10**15)
+            made.columns[1:] = number + 0.123456789
+            await served.chain(made)
+            for reader in readers:
+                await caught_up(reader, served)
+
+
+async def caught_up(client: Any, served: Any) -> None:
+    """Read until the last chain has come."""
+    (last,) = await served.bus.last("enriched.chain.NIFTY")
+    stream = served.desk.hub.streams["chain:NIFTY"]
+    while stream.seq < last.position.seq:
+        await trio.lowlevel.checkpoint()
+    while client.model.rooms["chain:NIFTY"]["chain:NIFTY"].seq < stream.seq:
+        assert await client.frame() is not None, client.closed
+
+
+async def test_a_stalled_reader_costs_nobody_anything_and_comes_back_to_the_state(serving: Any, chain: Any):
+    async with serving() as served:
+        await flood(served, chain, 1)
+        await trio.sleep(0.05)
+        async with served.client() as stalled, served.client() as lively:
+            small(stalled)
+            for client in (stalled, lively):
+                await client.send(op="subscribe", rooms=["chain:NIFTY"])
+                await client.until("subscribed")
+            await flood(served, chain, 60, [lively])
+            stalls = [one for one in served.desk.connections if one.blocked]
+            assert len(stalls) == 1
+            assert served.desk.statistics(None).passed > 0
+            with trio.fail_after(10):
+                await caught_up(stalled, served)
+            assert stalled.model.rooms["chain:NIFTY"]["chain:NIFTY"].state == (
+                lively.model.rooms["chain:NIFTY"]["chain:NIFTY"].state
+            )
+            assert stalled.model.updates < lively.model.updates
+            await served.tick(9.0)
+            await stalled.send(op="subscribe", rooms=["product:NIFTY"])
+            await stalled.until("underlying_update")
+
+
+async def test_many_snapshots_at_once_are_given_one_after_the_other(serving: Any, chain: Any):
+    async with serving(outbox_bytes=64 << 10, burst=400) as served:
+        now = Seams.system().clock.now_ns()
+        for number in range(24):
+            made = chain(now, product=f"P{number}", strikes=400, expiry_ts=now + 10**15)
+            made.columns[1:] = float(number) + 0.25
+            await served.chain(made)
+        rooms = [f"chain:P{number}" for number in range(24)]
+        with trio.fail_after(5):
+            while len(served.desk.hub.streams) < 25:  # noqa: ASYNC110  the hub has no event
+                await trio.sleep(0.01)
+        async with served.client() as client:
+            await client.send(op="subscribe", rooms=rooms)
+            await trio.sleep(0.1)
+            while client.model.updates < 24:
+                assert await client.frame() is not None, client.closed
+            assert all(client.model.rooms[room][room].state for room in rooms)
+
+
+async def test_who_falls_behind_is_closed_where_that_is_declared(serving: Any, chain: Any):
+    async with serving(slow="disconnect") as served:
+        await flood(served, chain, 1)
+        await trio.sleep(0.05)
+        async with served.client() as stalled:
+            small(stalled)
+            await stalled.send(op="subscribe", rooms=["chain:NIFTY"])
+            await stalled.until("chain_update")
+            await flood(served, chain, 60)
+            await gone(served)
+            assert served.desk.statistics(None).closed == {4009: 1}
+
+
+async def test_a_stop_tells_the_clients_to_go(serving: Any):
+    async with serving() as served, served.client() as client:
+        served.desk.drain()
+        assert await client.end(1) == (4012, "the server stops; connect again")
+        async with served.client(auth=False) as late:
+            assert (await late.end(1) or (0,))[0] == 4012
+
+
+async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
+    async with serving() as served:
+        async with served.client():
+            pass
+        await gone(served)
+        before, tasks = files(), trio.lowlevel.current_statistics().tasks_living
+        for number in range(60):
+            stream = await trio.open_tcp_stream("127.0.0.1", served.port)
+            if number % 3 == 0:
+                await stream.send_all(os.urandom(200))
+            elif number % 3 == 1:
+                await stream.send_all(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n")
+                await stream.send_eof()
+            await stream.aclose()
+            async with served.client(auth=number % 2 == 0) as client:
+                if number % 5 == 0:
+                    await client.stream.send_eof()  # half closed
+                    await client.end()
+                elif number % 5 == 1:
+                    linger = struct.pack("ii", 1, 0)
+                    client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        await gone(served)
+        with trio.fail_after(7):  # of handshakes
+            while (files(), trio.lowlevel.current_statistics().tasks_living) != (before, tasks):  # noqa: ASYNC110  no event
+                await trio.sleep(0.05)
+
+
+async def test_the_slower_path_with_a_certificate(serving_with: Any, tmp_path: Path, chain: Any):
+    key, certificate = tmp_path / "k.pem", tmp_path / "c.pem"
+    subprocess.run(  # noqa: ASYNC221  before anything else runs
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ),
+            *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    gateway = GatewaySettings(certificate=str(certificate), certificate_key=str(key))
+    async with serving_with(gateway) as served:
+        served.tls = ssl.create_default_context(cafile=str(certificate))
+        await flood(served, chain, 1)
+        await trio.sleep(0.05)
+        async with served.client() as client, served.client() as stalled:
+            for one in (client, stalled):
+                await one.send(op="subscribe", rooms=["chain:NIFTY", "product:NIFTY"])
+                await one.until("subscribed")
+            await flood(served, chain, 60, [client])
+            with trio.fail_after(10):
+                await caught_up(stalled, served)
+            assert stalled.model.updates < client.model.updates
+            await client.stream.send_all(b"\x81\x05hello")
+            assert (await client.end() or (0,))[0] == 1002
+        async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+            await stream.send_all(b"GET /ws HTTP/1.1\r\n\r\n")
+            with trio.fail_after(3):
+                while await stream.receive_some(100):
+                    pass
+        await gone(served)
