@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,8 @@ from deltastream.sockets.wire import PROTOCOLS
 __all__ = ["Greeted", "Handshakes", "Turned", "chosen_protocol", "credential_of"]
 
 _PATHS: Final = ("/", "/ws")
+_REQUEST: Final = re.compile(rb"[A-Z]+ \S+ HTTP/(?P<version>[0-9.]+)\r?\n")
+_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Greeted:
 
     Attributes:
         answer: to be sent before anything else.
-        websocket: reads what comes after.
+        websocket: reads what comes after, and has what came with the request.
         encoding, deflate: how it is spoken to.
         address: its own.
         credential: what its headers told; None: its first message will.
@@ -98,9 +101,13 @@ class Handshakes:
         except (ProtocolError, h11.ProtocolError, UnicodeError) as error:
             hint = getattr(error, "event_hint", None)
             status = hint.status_code if isinstance(hint, RejectConnection) else 400
-            return _turned(handshake, 426 if status == 400 and b"pgrade" not in data else status, str(error))
+            plain = status == 400 and b"pgrade" not in data and _REQUEST.match(data)
+            return _turned(handshake, 426 if plain else status, str(error))
         if request is None:
             return None
+        line = _REQUEST.match(data)
+        if line is None or line["version"] != b"1.1":
+            return _turned(handshake, 400, "A WebSocket begins with HTTP/1.1.")
         headers: dict[bytes, bytes] = {}
         for name, value in request.extra_headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
@@ -122,6 +129,7 @@ class Handshakes:
             return _turned(handshake, 400, "The parameters of permessage-deflate cannot be understood.")
         websocket = handshake.connection
         assert websocket is not None  # accepted above
+        websocket.receive_data(_HEAD_END.split(data, maxsplit=1)[1])
         return Greeted(
             answer=answer,
             websocket=websocket,

@@ -94,6 +94,8 @@ class PlainConnection(Connection):
         with self._scope:
             if credential is not None:
                 await self._desk.identify(self, credential)
+            if not await self._inbound.take(self, self._websocket, b"", self):
+                return
             while self._websocket.state is not ConnectionState.CLOSED:
                 try:
                     data = self._sock.recv(READ_BYTES)

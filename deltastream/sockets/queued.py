@@ -177,11 +177,12 @@ class SecureConnection(QueuedConnection):
             self._add([frame])
 
     async def _read(self) -> None:
-        while self._websocket.state is not ConnectionState.CLOSED:
-            data = await self._stream.receive_some(_READ_BYTES)
-            if not data:
+        data = b""
+        while await self._inbound.take(self, self._websocket, data, self):
+            if self._websocket.state is ConnectionState.CLOSED:
                 return
-            if not await self._inbound.take(self, self._websocket, bytes(data), self):
+            data = bytes(await self._stream.receive_some(_READ_BYTES))
+            if not data:
                 return
 
     async def _write(self, frames: Sequence[bytes]) -> None:

@@ -97,15 +97,16 @@ class ModelClient:
         self.statuses: dict[tuple[str, str], str] = {}
         self.updates = 0
         self.snapshots: list[str | None] = []
-        self._asked: dict[str, None] = {}
+        self.asked: dict[str, None] = {}
+        """Rooms that it has asked for: it asks for none again before the answer has come."""
 
     def ask(self, room: str) -> None:
         """It asks to enter a room: what comes of it before the answer is of an earlier stay."""
-        self._asked[room] = None
+        self.asked[room] = None
 
     def refused(self, room: str) -> None:
         """It was not let into a room, in which it was not."""
-        self._asked.pop(room, None)
+        self.asked.pop(room, None)
 
     def resume(self, room: str) -> dict[str, Any] | None:
         """What to send as the position of a room."""
@@ -130,9 +131,9 @@ class ModelClient:
 
     def _joined(self, joined: dict[str, Any]) -> None:
         room = joined["room"]
-        self._asked.pop(room, None)
+        self.asked.pop(room, None)
         if joined["mode"] == "snapshot":
-            places = joined.get("streams") or {room: joined}
+            places = joined.get("streams", {room: joined})
             self.rooms[room] = {name: _Stream(one["epoch"], one["seq"]) for name, one in places.items()}
         else:
             assert room in self.rooms
@@ -140,13 +141,13 @@ class ModelClient:
     def _heartbeat(self, seqs: dict[str, Any]) -> None:
         for room, told in seqs.items():
             for name, seq in (told if isinstance(told, dict) else {room: told}).items():
-                if room in self._asked:
+                if room in self.asked:
                     continue
                 assert seq <= self.rooms[room][name].seq, f"{room}: told {seq}, was brought less far"
 
     def _update(self, frame: dict[str, Any]) -> None:
         room, name = frame["room"], frame.get("stream", frame["room"])
-        if room in self._asked:
+        if room in self.asked:
             return
         streams = self.rooms[room]
         self.updates += 1

@@ -194,6 +194,7 @@ class Stand:
         while len(self.clients) <= number:
             self.clients.append(self._model())
         self.disconnect(number)
+        self.clients[number].asked.clear()
         self.members[number] = SimMember(self.hub, FORMS[encoding], self.clients[number], free)
 
     def disconnect(self, number: int) -> None:
@@ -204,7 +205,7 @@ class Stand:
         """As the desk does."""
         member = self.members[number]
         ok, begins = [], []
-        for name in dict.fromkeys(names):
+        for name in [name for name in dict.fromkeys(names) if name not in member.client.asked]:
             room = parse(name)
             places = member.client.resume(name) if resume else None
             member.client.ask(name)
