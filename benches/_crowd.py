@@ -9,7 +9,8 @@ Every message carries ``"seq":N,"ts":T`` with N counting from 1 and T, microseco
 published. A client takes what its socket holds, looks for the first and the last seq in it and counts
 those between: so a message that is lost, repeated or out of order is seen, at the price of three
 searches in C per read, however many messages that brought. What is left of a message at the end of
-one read is looked at with the next.
+one read is looked at with the next. Every client sends a pong now and then, for who is silent is
+taken for dead.
 """
 
 from __future__ import annotations
@@ -104,8 +105,7 @@ class Crowd:
         self._stamps: dict[int, int] = {}
         self._reads: list[tuple[int, int, int]] = []
         self._faults = 0
-        self._ponged = 0
-        self._began = time.monotonic()
+        self._pongs_due, self._ponged_at, self._next_pong = 0.0, time.monotonic(), 0
         self._closed = 0
         self._bytes = 0
 
@@ -124,8 +124,8 @@ class Crowd:
                 for text in self.hello:
                     one.sendall(masked(text.encode()))
             self._sockets += some
+            self._pong()
         connected = time.monotonic() - began
-        self._began = time.monotonic()
         for number, one in enumerate(self._sockets[: self.clients]):
             one.setblocking(False)
             self._numbers[one.fileno()] = number
@@ -170,7 +170,9 @@ class Crowd:
         self._arrive(only_wait=PATIENCE_S)
         waits = self._latencies(reads)
         statistics = self._asked("?")
-        p50, p99, most = np.percentile(waits, (50, 99, 100), method="inverted_cdf") if waits.size else [np.nan] * 3
+        p50, p99, most = (
+            np.percentile(waits, (50, 99, 100), method="inverted_cdf") if waits.size else [np.nan] * 3
+        )
         return {
             "published": self._published - base,
             "messages_per_s": delivered / seconds,
@@ -212,10 +214,15 @@ class Crowd:
     def _drain(self) -> None:
         """Read everything, and look at none of it."""
         self._pong()
+        before: dict[int, bytes] = {}
         while events := self._poll.poll(QUIET_S):
             for descriptor, _ in events:
-                if not os.read(descriptor, READ_BYTES):
-                    raise SystemExit("the server has closed a connection")
+                some = os.read(descriptor, READ_BYTES)
+                if not some:
+                    raise SystemExit(
+                        f"the server has closed a connection after {before.get(descriptor, b'')!r}"
+                    )
+                before[descriptor] = some[-200:]
 
     def _arrive(self, *, only_wait: float) -> None:
         until = time.monotonic() + only_wait
@@ -250,7 +257,10 @@ class Crowd:
                 continue
             newest, before = int(data[at + len(MARK) : end]), int(last[number])
             start = data.find(MARK) + len(MARK)
-            if newest - before != frames(data, end) or int(data[start : data.find(b",", start)]) != before + 1:
+            if (
+                newest - before != frames(data, end)
+                or int(data[start : data.find(b",", start)]) != before + 1
+            ):
                 self._check(data[:end], before)
             last[number] = newest
             reads.append((now, before, newest))
@@ -258,12 +268,16 @@ class Crowd:
                 self._stamps.update((int(seq), int(ts)) for seq, ts in STAMPED.findall(data))
 
     def _pong(self) -> None:
-        """Have all clients be heard of in turn."""
-        due = int((time.monotonic() - self._began) / PONG_EVERY_S * self.clients)
-        for number in range(max(self._ponged, due - self.clients), due):
+        """Have all clients that read be heard of, in turn."""
+        known = min(self.clients, len(self._sockets))
+        now = time.monotonic()
+        self._pongs_due += (now - self._ponged_at) / PONG_EVERY_S * known
+        self._ponged_at = now
+        for _ in range(min(int(self._pongs_due), known)):
+            self._pongs_due -= 1
+            self._next_pong = (self._next_pong + 1) % known
             with suppress(OSError):
-                self._sockets[number % self.clients].send(PONG)
-        self._ponged = due
+                self._sockets[self._next_pong].send(PONG)
 
     def _check(self, data: bytes, before: int) -> None:
         """Look at every seq, where something else came between, such as a heartbeat."""
@@ -286,7 +300,8 @@ class Crowd:
                 stamps[seq - low] = ts
         published = stamps[seqs - low]
         waits = np.repeat(taken[:, 0] // 1000, counts) - published
-        return waits[published > 0]
+        known: NDArray[np.int64] = waits[published > 0]
+        return known
 
 
 def frames(data: bytes, end: int) -> int:

@@ -140,7 +140,10 @@ async def run(directory: str, *, through_bus: bool, on_api: bool) -> None:
 
 
 def main() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     with tempfile.TemporaryDirectory(prefix="deltastream-bench-") as directory:
         trio.run(lambda: run(directory, through_bus=sys.argv[1] == "bus", on_api=sys.argv[2] == "api"))
 

@@ -36,7 +36,7 @@ class Client:
 
     def messages(self) -> list[bytes]:
         """The text of every message that has come, after waiting for one."""
-        found = []
+        found: list[bytes] = []
         while not found:
             some = self._socket.recv(READ_BYTES)
             if not some:
@@ -62,7 +62,10 @@ def _end(data: bytes) -> tuple[int, int] | None:
 def main() -> None:
     client = Client(int(sys.argv[1]), sys.argv[2])
     client.send({"id": 1, "op": "products"})
-    products: dict[str, Any] = next(json.loads(text)["products"] for text in client.messages())
+    products: dict[str, Any] = {}
+    while not products:
+        for text in client.messages():
+            products |= json.loads(text).get("products", {})
     rooms = [f"{kind}:{product}" for product in products for kind in ("product", "chain", "surface")]
     client.send({"id": 2, "op": "subscribe", "rooms": rooms})
     found: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""The socket gateway under crowds: delivery, memory, saturation beside its peers, stalled clients, the whole path.
+"""The socket gateway under crowds: delivery, memory, saturation beside its peers, stalls, the whole path.
 
 The server has one core and the clients, in a process of their own (`_crowd.py`), another. Every client
 checks that it is given every message once and in order; a message is an update of 500 bytes, a surface
@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -87,16 +88,18 @@ def serving(command: Sequence[object]) -> Iterator[Server]:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
-                log.seek(0)
-                raise SystemExit(f"{words[1]} does not start: {log.read().decode()}")
+                raise SystemExit(f"{words[1]} does not start")
             said = json.loads(line)
             headers, hello = [], []
             if token := said.get("token"):
                 headers = [f"Authorization: Bearer {token}", "Sec-WebSocket-Protocol: deltastream.v1"]
                 hello = [json.dumps({"op": "subscribe", "rooms": [ROOM]})]
             yield Server(process.pid, said["port"], said["control"], headers, hello)
+        except SystemExit as error:
+            log.seek(0)
+            raise SystemExit(f"{error}\n{log.read().decode(errors='replace')}") from None
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
 
 
 def ours(through: str = "hub", at: str = "port") -> list[object]:
@@ -106,8 +109,13 @@ def ours(through: str = "hub", at: str = "port") -> list[object]:
 def crowd(server: Server, clients: int, phases: Sequence[Mapping[str, float]], **more: Any) -> list[Found]:
     """What came of the phases, after what it took to connect."""
     configuration = {
-        **{"port": server.port, "control": server.control, "clients": clients, "servers": [server.process]},
-        **{"headers": server.headers, "hello": server.hello, "phases": phases},
+        "port": server.port,
+        "control": server.control,
+        "clients": clients,
+        "servers": [server.process],
+        "headers": server.headers,
+        "hello": server.hello,
+        "phases": phases,
         **more,
     }
     command = [sys.executable, str(HERE / "_crowd.py"), json.dumps(configuration)]
@@ -178,7 +186,9 @@ def measure_stalled(pairs: int, seconds: float) -> list[Found]:
                 filled, measured = crowd(server, 1000 - stalled, phases, stalled=stalled)[1:]
                 if filled["server_blocked"] != stalled or measured["missing"] or measured["faults"]:
                     raise SystemExit(f"{stalled} clients read nothing: {filled}, {measured}")
-                pair |= {f"{'stalled' if stalled else 'quiet'}_{p}_ms": measured[f"{p}_ms"] for p in ("p50", "p99")}
+                pair |= {
+                    f"{'stalled' if stalled else 'quiet'}_{p}_ms": measured[f"{p}_ms"] for p in ("p50", "p99")
+                }
             found.append(pair)
     return found
 
@@ -274,7 +284,11 @@ def best(found: Sequence[Found], by: Callable[[Found], float]) -> float:
 def print_stalled(found: Sequence[Found]) -> None:
     ratios = [pair["stalled_p99_ms"] / pair["quiet_p99_ms"] for pair in found]
     rows = [
-        (f"pair {number}", *(pair[f"{half}_{p}_ms"] for half in ("quiet", "stalled") for p in ("p50", "p99")), ratio)
+        (
+            f"pair {number}",
+            *(pair[f"{half}_{p}_ms"] for half in ("quiet", "stalled") for p in ("p50", "p99")),
+            ratio,
+        )
         for number, (pair, ratio) in enumerate(zip(found, ratios, strict=True), 1)
     ]
     print(table(("1 % stalled, ms", "without p50", "p99", "with p50", "p99", "p99 ratio"), rows))
@@ -298,7 +312,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each load is measured")
     parser.add_argument("--many", type=int, default=10_000, help="clients of that part")
     parser.add_argument("--pairs", type=int, default=10, help="of stalled clients")
-    parser.add_argument("--path-seconds", type=float, default=60.0, help="how long the whole path is measured")
+    parser.add_argument(
+        "--path-seconds", type=float, default=60.0, help="how long the whole path is measured"
+    )
     options = parser.parse_args()
     parts = options.parts.split(",")
     print(machine(), flush=True)

@@ -48,7 +48,7 @@ class Broadcast:
             self._seq += 1
             text = self._template % {"seq": self._seq, "ts": time.time_ns() // 1000}
             for client in list(self._clients):
-                try:
+                try:  # noqa: SIM105  a context manager for each message would count against it
                     await client.send_message(text)
                 except ConnectionClosed:
                     pass
