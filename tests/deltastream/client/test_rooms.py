@@ -33,6 +33,7 @@ class Recorder(Member):
     def __init__(self, form):
         super().__init__(form)
         self.frames = []
+        self.stalled = False
 
     def offer(self, batch):
         self.frames += batch.frames
@@ -40,6 +41,9 @@ class Recorder(Member):
 
     def hold(self, batch):
         self.frames += batch.frames
+
+    def block(self):
+        self.blocked = True
 
 
 class World:
@@ -91,7 +95,9 @@ class World:
         self.seqs = {}
 
     def settle(self):
-        self.hub.fanout.tell(self.member, ())
+        self.hub.fanout.settle(self.member)
+        while self.member.blocked and not self.member.stalled and self.hub.fanout.catch_up(self.member):
+            pass
 
     def enter(self):
         """Ask for every room that is out, as the client does."""
@@ -106,7 +112,7 @@ class World:
             joined, begin = self.hub.enter(self.member, room, resume=resume)
             answer = wire.Subscribed(ok=(joined,), err=())
             self.hub.fanout.tell(self.member, [wire.encode(answer, self.form.encoding)])
-            begin()
+            begin(self.count % 3 == 0)  # now and then late, as where many enter at once
 
     def reconnect(self):
         self.hub.remove(self.member)
@@ -193,13 +199,13 @@ def play(chain_of, encoding, script):
     for name, *arguments in script:
         if name == "block":
             world.settle()
-            world.member.blocked = True
+            world.member.stalled = world.member.blocked = True
         elif name == "ready":
-            world.hub.fanout.ready(world.member)
+            world.member.stalled = False
         else:
             getattr(world, name)(*arguments)
             world.enter()
-    world.hub.fanout.ready(world.member)
+    world.member.stalled = False
     for product in ("NIFTY", "SPY"):
         world.tick(product, 50.0)
     for expiry in EXPIRIES:
