@@ -31,6 +31,7 @@ async def test_a_mute_server_is_left(script, backend, rng):
     async def mute(on):
         await on.greet(heartbeat_s=0.04)
         await on.enter("snapshot", 7)
+        await on.price(7, kind="snapshot", part=[1, 1], epoch="e1", own=7)
         for _ in range(100):
             await on.socket.ping()
             await trio.sleep(0.01)
@@ -47,6 +48,7 @@ async def test_a_mute_server_is_left(script, backend, rng):
     async def user():
         async with connect(script.url, token="t", rng=rng) as client:
             await client.subscribe(ROOM)
+            assert await seqs(client, 1) == [7]
             began = anyio.current_time()
             lost = await anext(client)
             assert lost == Disconnected(room="", reason="nothing was heard for 0.1 s")
