@@ -345,7 +345,7 @@ def test_everybody_comes_to_the_servers_state(model_client: Any, random_message:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(400))
+@pytest.mark.parametrize("seed", range(100))
 def test_everybody_comes_to_the_servers_state_in_the_long_run(
     model_client: Any, random_message: Any, seed: int
 ):

@@ -229,3 +229,14 @@ def serving(tmp_path: Path, model_client: Any) -> Callable[..., Any]:
 def serving_with(tmp_path: Path, model_client: Any) -> Callable[..., Any]:
     """A server with these settings of the gateway."""
     return lambda gateway: opened(tmp_path, model_client, FAST, gateway)
+
+
+@pytest.fixture
+def client_of(model_client: Any) -> Callable[..., Any]:
+    """A client of whatever listens on a port."""
+
+    def make(port: int, token: str, **how: Any) -> Any:
+        nothing: Any = None
+        return Served(nothing, nothing, nothing, token, port, model_client).client(**how)
+
+    return make

@@ -1,0 +1,208 @@
+"""`deltastream run` with both ports of sockets: who is let in, a death and a return, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+FAST = {
+    "GATEWAY__PORT": "0",
+    "SOCKETS__PORT": "0",
+    "SOCKETS__HEARTBEAT_S": "1.2",
+    "SYNTHETIC__PRODUCTS": "NIFTY",
+    "SYNTHETIC__STRIKES": "9",
+    "SYNTHETIC__TICK_INTERVAL_S": "0.05",
+    "SYNTHETIC__CHAIN_INTERVAL_S": "1",
+}
+ROOMS = ["general", "product:NIFTY", "chain:NIFTY", "surface:NIFTY"]
+
+
+class Running:
+    """A host in a process of its own."""
+
+    def __init__(self, directory: Path, log: Path) -> None:
+        self.directory = directory
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("DELTASTREAM_")}
+        environment = others | {f"DELTASTREAM_{name}": value for name, value in FAST.items()}
+        command = [sys.executable, "-m", "deltastream", "run", "--data-dir", str(self.directory)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        self.wait_for('"event":"started"')
+
+    def wait_for(self, text: str) -> None:
+        for _ in range(2000):
+            if text in self.log.read_text():
+                return
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
+    def end(self, how: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(10)
+
+    def ports(self) -> tuple[int, int]:
+        """Of the API and of the sockets."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        found = {line["logger"]: line["port"] for line in lines if line["event"] == "listening"}
+        return found["deltastream.gateway"], found["deltastream.sockets"]
+
+    def command(self, *args: str) -> str:
+        command = [sys.executable, "-m", "deltastream", *args, "--data-dir", str(self.directory)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def status(self) -> Any:
+        return json.loads(self.command("status", "--json"))
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    host = Running(tmp_path / "data", tmp_path / "log")
+    host.start()
+    yield host
+    if host.process is not None and host.process.poll() is None:
+        host.process.kill()
+        host.process.wait()
+
+
+@pytest.fixture
+def token(running: Running) -> str:
+    """An access token of the administrator."""
+    link = running.command("user", "link").rpartition("token=")[2].split()[0]
+    answer = httpx.post(f"http://127.0.0.1:{running.ports()[0]}/api/auth/link", json={"token": link})
+    assert answer.status_code == 200, answer.text
+    found: str = answer.json()["token"]
+    return found
+
+
+async def spoken(client: Any) -> None:
+    """Until every room has spoken, beyond its snapshot where it speaks often."""
+    with trio.fail_after(30):
+        while not (
+            set(client.model.rooms) == set(ROOMS)
+            and all(stream.state for streams in client.model.rooms.values() for stream in streams.values())
+            and client.model.updates > 40
+        ):
+            assert await client.frame() is not None, client.closed
+
+
+async def entered(client: Any, *, rooms: list[str] | None = None) -> Any:
+    """Enter rooms as soon as there are any."""
+    with trio.fail_after(30):
+        while True:
+            resume = {room: place for room in ROOMS if (place := client.model.resume(room)) is not None}
+            for room in rooms or ROOMS:
+                client.model.ask(room)
+            await client.send(id=1, op="subscribe", rooms=rooms or ROOMS, resume=resume)
+            answer = await client.until("subscribed")
+            if not answer["err"]:
+                return {joined["room"]: joined["mode"] for joined in answer["ok"]}
+            for refused in answer["err"]:
+                client.model.refused(refused["room"])
+            await trio.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_death_and_a_return(running: Running, token: str, client_of: Callable[..., Any], which: int):
+    async with client_of(running.ports()[which], token) as client:
+        await entered(client)
+        await spoken(client)
+        model = client.model
+        status = running.status()["sockets"]
+        assert (status["connections"], status["rooms"]) == (1, 4)
+        assert status["url"] == f"ws://127.0.0.1:{running.ports()[1]}/ws"
+        running.end(signal.SIGKILL)
+        await client.end()
+    running.start()
+    async with client_of(running.ports()[which], token, model=model) as client:
+        before = client.model.updates
+        modes = await entered(client)
+        assert modes["product:NIFTY"] == modes["chain:NIFTY"] == "resumed"
+        with trio.fail_after(30):
+            while client.model.updates < before + 40:
+                assert await client.frame() is not None
+        assert all(reason is None for reason in client.model.snapshots)
+        began = time.monotonic()
+        assert running.process is not None
+        running.process.send_signal(signal.SIGINT)
+        ended = await client.end()
+        assert ended is not None
+        assert ended[0] == 4012
+        assert running.process.wait(10) == 0
+        assert time.monotonic() - began < 5
+    assert '"level":"error"' not in running.log.read_text()
+
+
+@pytest.mark.slow
+async def test_the_apis_port(running: Running, token: str, client_of: Callable[..., Any]):
+    api, _ = running.ports()
+    bearer = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api}") as http:
+        ticket = (await http.post("/api/auth/ticket", headers=bearer)).json()["ticket"]
+        assert (await http.post("/api/auth/ticket")).status_code == 401
+        async with client_of(api, token, auth=False) as client, client_of(api, token, auth=False) as thief:
+            await client.send(op="auth", ticket=ticket)
+            await client.until("connected")
+            await thief.send(op="auth", ticket=ticket)
+            assert (await thief.end() or (0,))[0] == 4001
+            await entered(client)
+            with trio.fail_after(10):  # it lives by its pongs alone
+                ends = trio.current_time() + 5
+                while trio.current_time() < ends:
+                    assert await client.frame() is not None, client.closed
+            metrics = (await http.get("/metrics", headers=bearer)).text
+            assert "deltastream_socket_connections 1.0" in metrics
+            tree = (await http.get("/api/system/tree", headers=bearer)).json()
+            assert tree["sockets"]["connections"] == 1
+        async with client_of(api, token, auth=False, headers=[(b"Origin", b"http://evil.example")]) as evil:
+            assert evil.answer.status_code == 403
+        async with client_of(api, token, deflate=True) as client:
+            assert client.answer.extensions == []
+            assert (await http.post("/api/auth/logout-everywhere", headers=bearer)).status_code == 200
+            assert (await client.end(1) or (0,))[0] == 4001
+    assert running.end(signal.SIGINT) == 0
+    assert '"level":"error"' not in running.log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x81\x05hello", 1002),
+        (b"\x81\xfe\xff\xff\0\0\0\0" + b" " * 65_535 + b"\x81\x81\0\0\0\0{", None),
+        (b"\x81\xff" + (65_537).to_bytes(8, "big") + b"\0\0\0\0" + b"[" * 65_537, 4013),
+        (b"\x01\x81\0\0\0\0[" + b"\x00\x81\0\0\0\0[" * 2000, 4013),
+        (b"\x8a\x80\0\0\0\0" * 500, 4010),
+        (b"\x82\x82\0\0\0\0{}", 4013),
+    ],
+)
+async def test_what_is_wrong_ends_a_connection_of_the_apis_port(
+    running: Running, token: str, client_of: Callable[..., Any], data: bytes, code: int | None
+):
+    async with client_of(running.ports()[0], token) as client:
+        await client.stream.send_all(data)
+        if code is None:
+            assert (await client.until("error"))["code"] == "bad_encoding"
+            return
+        ended = await client.end()
+        assert ended is not None
+        assert ended[0] == code
+    assert '"level":"error"' not in running.log.read_text()
