@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
 from deltastream.sockets import events as e
+from deltastream.sockets import fanout
 from deltastream.sockets.commands import Resume
 from deltastream.sockets.fanout import Batch, Form, Member
 from deltastream.sockets.hub import Hub, NotThere
@@ -351,3 +352,55 @@ def test_everybody_comes_to_the_servers_state_in_the_long_run(
 ):
     rng = random.Random(seed)
     run(lambda stand, _: scenario(stand, rng, random_message, 1500), model_client)
+
+
+def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is passed over is not remembered to have missed anything."""
+    monkeypatch.setattr(fanout, "_miss", lambda member, one: None)
+
+
+def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats tell where rooms stand, whatever was sent."""
+
+    def standing(hub: Hub, member: Member) -> dict[str, int | dict[str, int]]:
+        seqs: dict[str, int | dict[str, int]] = {}
+        for room in hub.rooms(member):
+            places = hub._rooms[room].positions
+            by_stream = {name: place.seq for name, place in places.items()}
+            seqs[str(room)] = by_stream if str(room) == "general" else next(iter(by_stream.values()))
+        return seqs
+
+    monkeypatch.setattr(Hub, "standing", standing)
+
+
+def overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on its way to who catches up is forgotten."""
+
+    def overtake(self: Any, member: Member) -> None:
+        self._seal_of(member)
+        member.upto = self._stamp
+
+    monkeypatch.setattr(fanout.Fanout, "_overtake", overtake)
+
+
+def unbased(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody is sent changes, who has fallen behind as well."""
+    several = Hub._several
+    monkeypatch.setattr(Hub, "_several", lambda *args, whole=False: several(*args, whole=False))
+
+
+@pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased])
+def test_planted_bugs_are_found(
+    model_client: Any, random_message: Any, monkeypatch: pytest.MonkeyPatch, plant: Callable[..., None]
+):
+    plant(monkeypatch)
+    found = False
+    for seed in range(40):
+        rng = random.Random(seed)
+        try:
+            run(lambda stand, _, rng=rng: scenario(stand, rng, random_message, 200), model_client)
+        except* (AssertionError, KeyError):
+            found = True
+        if found:
+            return
+    pytest.fail("nobody noticed")
