@@ -11,7 +11,7 @@ from deltastream.actors._entries import entry_of
 from deltastream.actors._poison import blames_message
 from deltastream.analytics import surface
 from deltastream.bus import Bus, Consumer, Delivery, Entry, matches
-from deltastream.errors import StoreError
+from deltastream.errors import StoreError, StoreUnavailable
 from deltastream.messages import EnrichedChain
 from deltastream.seams import Seams
 from deltastream.storage.protocol import Repository
@@ -24,6 +24,9 @@ INTERVAL_S: Final = 0.5
 
 RECALLED: Final = 64
 """Newest chains of a product that a new incarnation reads again, beside what the store holds."""
+
+AWAY_S: Final = 0.5
+"""How long a new incarnation waits before it asks a store again that is away."""
 
 MOST: Final = 256
 """Chains gathered at the most before publishing early."""
@@ -51,13 +54,23 @@ class Analytics:
         """Publish surfaces until cancelled. Cancellation: chains not acknowledged come again."""
         async with self._bus.consume(self.PATTERNS, self.GROUP) as consumer:
             task_status.started()
-            latest = await self._recalled()
+            latest = await self._recalled(ctx)
             while True:
                 await self._publish(consumer, latest, await _gather(consumer))
 
-    async def _recalled(self) -> _Latest:
-        """The latest chains of the store, and those that it may not have yet, or never will have."""
-        latest = await self._stored()
+    async def _recalled(self, ctx: Context) -> _Latest:
+        """The latest chains of the store, and those that it may not have yet, or never will have.
+
+        A store that is away is waited for: what it alone knows would be missing from every surface.
+        """
+        while True:
+            try:
+                latest = await self._stored()
+                break
+            except StoreUnavailable as error:
+                ctx.degraded(str(error))
+                await trio.sleep(AWAY_S)
+        ctx.running()
         for topic in (await self._bus.statistics()).topics:
             if any(matches(pattern, topic.topic) for pattern in self.PATTERNS):
                 for record in await self._bus.last(topic.topic, limit=RECALLED):
@@ -71,6 +84,8 @@ class Analytics:
         for stored in await self._store.products():
             try:
                 chains = await self._store.latest_chains(stored.product)
+            except StoreUnavailable:
+                raise
             except StoreError as error:
                 log.error("stored_chains_unreadable", product=stored.product, error=str(error))
                 continue

@@ -373,6 +373,38 @@ async def test_a_restarted_analytics_actor_knows_what_the_store_does_not_have_ye
     assert [smile.expiry for smile in surface.slices] == ["2026-11-24", "2026-12-29"]
 
 
+async def test_a_restarted_analytics_actor_waits_for_a_store_that_is_away(
+    bus, store, seams, run_actors, settle, make_chain, autojump_clock, monkeypatch
+):
+    storage = Storage(bus, store).run
+    enricher = Enricher(bus, store, SETTINGS, seams).run
+    async with run_actors(storage=storage, analytics=Analytics(bus, store, seams).run, enricher=enricher):
+        await bus.append("market.chain.NIFTY", make_chain(1, expiry="2026-12-29", days=39))
+        await settle(bus)
+    monkeypatch.setattr("deltastream.actors.analytics.RECALLED", 1)  # the log alone does not have it
+    real, away = store.latest_chains, 3
+
+    async def latest_chains(product):
+        nonlocal away
+        if away:
+            away -= 1
+            raise StoreUnavailable("no space left on the disk")
+        return await real(product)
+
+    monkeypatch.setattr(store, "latest_chains", latest_chains)
+    async with run_actors(enricher=enricher):
+        await bus.append("market.chain.NIFTY", make_chain(2))
+        await trio.sleep(1)
+    async with run_actors(storage=storage, analytics=Analytics(bus, store, seams).run) as tree:
+        await trio.sleep(1)
+        assert tree.find("test/analytics").reason is not None
+        await trio.sleep(2)
+        await settle(bus)
+        assert tree.find("test/analytics").reason is None
+    surface = (await bus.last("analytics.surface.NIFTY"))[0].message
+    assert [smile.expiry for smile in surface.slices] == ["2026-11-24", "2026-12-29"]
+
+
 async def test_references_of_the_previous_session_come_from_the_store(
     bus, store, seams, run_actors, settle, make_chain, autojump_clock
 ):
