@@ -124,13 +124,17 @@ def decode(data: bytes | str, encoding: Encoding) -> Command:
     except msgspec.ValidationError as error:
         raise _explained(data, encoding, str(error)) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError, TypeError) as error:
-        name = "JSON" if encoding == "json" else "MessagePack"
-        raise BadCommand("bad_encoding", f"Not {name}: {error}") from None
+        raise _unreadable(encoding, error) from None
 
 
 def _explained(data: bytes | str, encoding: Encoding, text: str) -> BadCommand:
-    """Which of the rules it breaks; the plain object was readable."""
-    plain = msgspec.json.decode(data) if encoding == "json" else msgspec.msgpack.decode(data)  # type: ignore[arg-type]  # see above
+    """Which of the rules it breaks, or that what comes after the breach cannot be read."""
+    try:
+        plain = msgspec.json.decode(data) if encoding == "json" else msgspec.msgpack.decode(data)  # type: ignore[arg-type]  # see above
+    except msgspec.ValidationError:  # a number that nothing can hold
+        return BadCommand("bad_command", text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return _unreadable(encoding, error)
     if not isinstance(plain, dict):
         return BadCommand("bad_command", 'A command is an object with an "op".')
     number = plain.get("id")
@@ -138,3 +142,8 @@ def _explained(data: bytes | str, encoding: Encoding, text: str) -> BadCommand:
     if plain.get("op") not in _OPS:
         return BadCommand("unknown_op", f"An op is one of {', '.join(_OPS)}.", number)
     return BadCommand("bad_command", f"{plain['op']}: {text}", number)
+
+
+def _unreadable(encoding: Encoding, error: Exception) -> BadCommand:
+    name = "JSON" if encoding == "json" else "MessagePack"
+    return BadCommand("bad_encoding", f"Not {name}: {error}")

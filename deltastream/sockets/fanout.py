@@ -33,7 +33,7 @@ BACKLOG_BYTES: Final = 16 << 20
 """With so much on its way no more is taken out of the log."""
 
 _TURN_S: Final = 0.002
-_LOOK_EVERY: Final = 32
+_LOOK_EVERY: Final = 8
 _MOST_A_TURN: Final = 1024
 
 
