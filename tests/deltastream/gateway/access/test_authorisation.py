@@ -29,6 +29,7 @@ GET    /docs/dom.js                         in   401  in   in     in     in     
 GET    /docs/schemas.js                     in   401  in   in     in     in      in     in      in
 GET    /docs/trying.js                      in   401  in   in     in     in      in     in      in
 GET    /api/docs                            in   401  in   in     in     in      in     in      in
+GET    /api/docs/asyncapi                   in   401  in   in     in     in      in     in      in
 
 POST   /api/auth/register                   in   401  in   in     in     in      in     in      in
 POST   /api/auth/login                      in   401  in   in     in     in      in     in      in
