@@ -31,7 +31,7 @@ setup: $(BIN)/.built ## make .venv, install the locked dependencies, build the R
 run: setup ## set up, then run DeltaStream on embedded defaults; ARGS='…' passes flags
 	@$(BIN)/deltastream run $(ARGS)
 
-test: test-python test-rust ## set up, then the quick tests, Python and Rust: up to 4 minutes
+test: test-python test-rust ## set up, then the quick tests, Python and Rust: up to 6 minutes
 
 test-python: setup
 	$(BIN)/pytest
