@@ -147,6 +147,8 @@ async def test_a_thousand_visits(serving: Any, chain: Any, model_client: Any, se
     async with serving(burst=1000, commands_per_s=1000, outbox_bytes=256 << 10) as served:
         async with served.client():
             pass
+        await trio.sleep(0.2)  # the task of that client ends after it has left
+        gc.collect()
         before, tasks = len(os.listdir("/proc/self/fd")), trio.lowlevel.current_statistics().tasks_living
         async with trio.open_nursery() as feeding:
             market = Market(served, chain, rng)
@@ -160,9 +162,9 @@ async def test_a_thousand_visits(serving: Any, chain: Any, model_client: Any, se
         for model in models:
             await settled(served, model)
         with trio.fail_after(10):
-            while served.desk.connections or trio.lowlevel.current_statistics().tasks_living != tasks:  # noqa: ASYNC110  no event
+            while served.desk.connections or trio.lowlevel.current_statistics().tasks_living > tasks:  # noqa: ASYNC110  no event
                 await trio.sleep(0.05)
         gc.collect()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before
         assert served.desk.hub.open_rooms == 0
         assert not served.desk.hub.fanout._groups
