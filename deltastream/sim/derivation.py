@@ -128,12 +128,25 @@ class Derivations:
             again: a fault accounts for sources that came again, because it was lost how far the
                 enricher was.
         """
-        for (topic, epoch, seq), (_, chain) in self._early.items():
-            if not self._may_be_lost(f"enriched.chain.{chain.product}"):
+        for (topic, epoch, seq), (result, chain) in self._early.items():
+            source = self._kept(topic, epoch, seq)
+            if source is not None:
+                self._match(topic, source, result, chain)
+            elif not self._may_be_lost(f"enriched.chain.{chain.product}"):
                 self._complain("derived_wrong_source", f"{topic} {epoch}/{seq} was never seen")
         for line in self._history.matching("market.chain."):
             enriched = self._history.line(f"enriched.chain.{line.topic.rsplit('.', 1)[1]}")
             self._complete(line, enriched, lost, again)
+
+    def _kept(self, topic: str, epoch: str, seq: int) -> Seen | None:
+        """What nobody saw before the process that had accepted it ended, and a later epoch has kept.
+
+        It was seen under that epoch only; whether it is the same is compared as ever.
+        """
+        line = self._history.lines.get(topic)
+        seen = None if line is None or epoch not in line.epochs[:-1] else line.live.get(seq)
+        waits = seen is not None and isinstance(seen.note, MarketNote) and seen.note.source is not None
+        return seen if waits else None
 
     def _may_be_lost(self, topic: str) -> bool:
         line = self._history.lines.get(topic)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deltastream.analytics import AnalyticsSettings, enrich, surface
-from deltastream.bus import Record
+from deltastream.bus import Gap, Record
 from deltastream.messages import (
     CHAIN_ROWS,
     ROW,
@@ -145,6 +145,20 @@ class TestDerivations:
         assert "derived_wrong_source" in judged(log)[0]
         log = Log().add(CHAIN, chain(1)).add(ENRICHED, replace(result(chain(1), 1), source=None))
         assert "derived_without_source" in judged(log)[0]
+
+    @pytest.mark.parametrize(("source", "codes"), [(2, []), (3, ["derived_wrong_input"])])
+    def test_a_source_seen_under_a_later_epoch_than_accepted(self, source, codes):
+        """Its process ended before anybody could see it; it was kept by the next, and so was its result."""
+        told = []
+        model = Model(SETTINGS, lambda code, detail: told.append(code))
+        for record in Log().add(CHAIN, chain(1)).add(ENRICHED, result(chain(1), 1)).records:
+            model.observe(record)
+        for topic, message in ((CHAIN, chain(2)), (ENRICHED, result(chain(source), 2))):
+            model.history.declare(Gap(topic, "e", 2, 1, "epoch_changed", "f"))
+            model.observe(Record(topic, Position("f", 2), message))
+        model.derivations.complete()
+        assert [code for code in told if code != "gap_unexplained"] == codes
+        assert model.derivations.compared == 2
 
     @pytest.mark.parametrize("wrong", [{"atm_iv": 0.5}, {"flags": ("stale",)}, {"rate": 0.1}])
     def test_another_result(self, wrong):
