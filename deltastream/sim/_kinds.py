@@ -45,7 +45,7 @@ __all__ = [
 
 Excuse = Literal[
     "restart", "give_up", "degraded", "stale", "refused", "dead_letter", "new_epoch", "lost_tail",
-    "lost_any", "lost_place", "store_behind", "late_clock",
+    "lost_any", "lost_place", "store_behind", "late_clock", "aged",
 ]  # fmt: skip
 """What may be seen because of a fault, and must not be seen otherwise.
 
@@ -58,6 +58,7 @@ lost_tail: accepted messages at the end of the journal are gone; lost_any: anywh
 learn it by a `Gap` or by the new epoch. lost_place: and how far a group was in it.
 store_behind: the store has lost effects, and needs the messages again.
 late_clock: times of day are not in order of arrival.
+aged: a message is as old as it is not, and leaves a journal that keeps seconds only.
 """
 
 File = Literal["journal", "store", "both"]
@@ -224,7 +225,7 @@ class Pause(Failure, frozen=True, kw_only=True, tag="pause"):
 class ClockJump(Failure, frozen=True, kw_only=True, tag="clock_jump"):
     """The wall clock is set by `by_s` seconds, and back after `duration` where that is not 0."""
 
-    EXCUSES = frozenset({"stale", "late_clock"})
+    EXCUSES = frozenset({"stale", "late_clock", "aged"})
 
     by_s: float
 

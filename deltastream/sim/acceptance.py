@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 from deltastream.messages import Message, Position
 from deltastream.sim.history import Complain, History, Seen
 
@@ -68,13 +71,20 @@ class Acceptance:
             if (topic, epoch, seq) not in self._renewed
         ]
 
-    def complete(self) -> None:
-        """Nothing more will come: what was appended under one key stands in the log once."""
+    def complete(self, forgotten: Callable[[float, float], bool] = lambda first, last: False) -> None:
+        """Nothing more will come: what was appended under one key stands in the log once.
+
+        Args:
+            forgotten: whether what was seen at one moment may have left the log before another, and
+                its key with it; both in virtual seconds.
+        """
         for (topic, key), positions in self._keyed.items():
             found = [self._history.find(topic, position) for position in positions]
-            places = {seen.number: seen.seq for seen in found if seen is not None and not seen.void}
-            if len(places) > 1:
-                self._complain("accepted_twice", f"{topic} {list(places.values())} have the key {key!r}")
+            standing = {seen.number: seen for seen in found if seen is not None and not seen.void}
+            same = [standing[number] for number in sorted(standing)]
+            if any(not forgotten(first.at, second.at) for first, second in pairwise(same)):
+                places = [seen.seq for seen in same]
+                self._complain("accepted_twice", f"{topic} {places} have the key {key!r}")
 
     def _compare(self, topic: str, position: Position, seen: Seen, message: Message) -> None:
         if not seen.shows(message):

@@ -59,6 +59,13 @@ class Excuses:
             for begun, over, _, excuses in self._struck
         )
 
+    def between(self, since: float, now: float, *what: str) -> bool:
+        """Whether a fault that accounts for one of these began or ended between `since` and `now`."""
+        return any(
+            not excuses.isdisjoint(what) and (since <= begun <= now or since <= over <= now)
+            for begun, over, _, excuses in self._struck
+        )
+
     def calm(self, since: float, now: float) -> bool:
         """Whether nothing that concerns the host held between `since` and `now`, nor recovery from it.
 

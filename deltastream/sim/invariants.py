@@ -198,7 +198,7 @@ class Invariants:
                 self.model.suppose(topic, message)
             else:
                 world.violate("lost_accepted", f"{topic} {position.epoch}/{position.seq} is not in the log")
-        self._accepted.complete()
+        self._accepted.complete(self._forgotten)
         # A copy from before an epoch cannot know what the epoch's positions mean.
         copied = len(history.epochs) > 2 and lost
         for where in () if copied else self._accepted.back():
@@ -222,6 +222,11 @@ class Invariants:
         if self._excuses.ever("late_clock", "degraded", "new_epoch"):
             return math.inf
         return self._world.now() - self._world.scenario.max_age_s + LAG_S
+
+    def _forgotten(self, since: float, until: float) -> bool:
+        """Whether what was seen at `since` may have left the journal by `until`, before its time."""
+        trims = self._world.scenario.max_age_s is not None
+        return trims and self._excuses.between(since - LAG_S, until, "aged")
 
     def _stopped(self) -> None:
         if self._leaks is not None and self._host is not None:

@@ -199,6 +199,14 @@ class TestKeys:
         accepted.complete()
         assert told.codes == ["accepted_twice"]
 
+    @pytest.mark.parametrize(("when", "codes"), [(5.0, []), (15.0, ["accepted_twice"])])
+    def test_a_key_forgotten_with_its_message(self, told, accepted, when, codes):
+        for seq, at in ((1, 0.0), (2, 10.0)):
+            accepted.accept("a", Position("e", seq), tick(seq), "k")
+            told.history.find("a", Position("e", seq)).at = at
+        accepted.complete(lambda first, second: first <= when <= second)
+        assert told.codes == codes
+
     def test_the_position_of_the_first_is_given_again(self, told, accepted):
         for key in ("k", "k", None, None):
             accepted.accept("a", Position("e", 2), tick(2), key)
