@@ -93,6 +93,11 @@ class Excuses:
         )
 
     @property
+    def longest_down(self) -> float:
+        """For how long at most there was no process, in seconds: as much older is what was seen after it."""
+        return max((getattr(fault, "down_s", 0.0) for _, _, fault, _ in self._struck), default=0.0)
+
+    @property
     def over(self) -> float:
         """When the last fault that struck was over."""
         finite = [over if over != float("inf") else begun for begun, over, _, _ in self._struck]

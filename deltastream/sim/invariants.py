@@ -215,13 +215,15 @@ class Invariants:
         """From when on every message must still be in the journal.
 
         Its age is counted from when it was given to the bus: where the bus has waited for its disk, the
-        clock was set ahead, or an older log was found again under a new epoch, that cannot be told.
+        clock was set ahead, or an older log was found again under a new epoch, that cannot be told. What
+        was accepted as the process was killed is seen when there is one again.
         """
         if self._world.scenario.max_age_s is None:
             return -math.inf
         if self._excuses.ever("late_clock", "degraded", "new_epoch"):
             return math.inf
-        return self._world.now() - self._world.scenario.max_age_s + LAG_S
+        unseen_s = LAG_S + self._excuses.longest_down
+        return self._world.now() - self._world.scenario.max_age_s + unseen_s
 
     def _forgotten(self, since: float, until: float) -> bool:
         """Whether what was seen at `since` may have left the journal by `until`, before its time."""

@@ -100,6 +100,13 @@ class TestExcuses:
         assert Excuses(trims=True).explains(gap)
         assert not Excuses().explains(gap)
 
+    def test_how_long_nobody_could_see_what_was_accepted(self):
+        excuses = Excuses(trims=True)
+        assert excuses.longest_down == 0.0
+        for down_s in (0.2, 4.7, 1.0):
+            excuses.strike(1.0, Kill(id=1, at=1.0, down_s=down_s))
+        assert excuses.longest_down == 4.7
+
 
 class TestFreshness:
     LIMIT = 5.0
