@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deltastream.gateway.routes import analytics, auth, data, docs, pages, price, system, user
+from deltastream.gateway.routes import analytics, auth, data, docs, market_page, pages, price, system, user
 from deltastream.gateway.routing import Route
 
 __all__ = ["ROUTES"]
@@ -17,6 +17,7 @@ _DOCUMENTED: Final[tuple[Route, ...]] = (
     *price.ROUTES,
     *system.ROUTES,
     *pages.ROUTES,
+    *market_page.ROUTES,
 )
 
 ROUTES: Final[tuple[Route, ...]] = (*_DOCUMENTED, *docs.documentation(_DOCUMENTED))

@@ -28,17 +28,18 @@ def _file(name: str) -> tuple[bytes, str]:
     return content, hashlib.sha256(content).hexdigest()[:32]
 
 
-def page(path: str, file: str, media: str, name: str, summary: str) -> Route:
+def page(path: str, file: str, media: str, name: str, summary: str, *, policy: str = _POLICY) -> Route:
     """The route of one file below ``pages``.
 
     Args:
         name: of the operation.
         summary: its documentation.
+        policy: what a page may load, and from where (Content-Security-Policy).
     """
     headers = (
         ("content-type", f"{media}; charset=utf-8"),
         ("cache-control", "no-cache"),
-        ("content-security-policy", _POLICY),
+        ("content-security-policy", policy),
     )
 
     async def handler(call: Call[NoParameters, None]) -> Answer:

@@ -19,6 +19,8 @@ TABLE = """
 GET    /health                              in   401  in   in     in     in      in     in      in
 GET    /ready                               in   401  in   in     in     in      in     in      in
 GET    /metrics                             401  401  403  in     403    403     in     403     403
+GET    /                                    in   401  in   in     in     in      in     in      in
+GET    /app/{part}/{file}                   in   401  in   in     in     in      in     in      in
 GET    /login                               in   401  in   in     in     in      in     in      in
 GET    /login/login.css                     in   401  in   in     in     in      in     in      in
 GET    /login/login.js                      in   401  in   in     in     in      in     in      in
@@ -74,7 +76,13 @@ EXPECTED = {
     (method, path): dict(zip(CALLERS, verdicts, strict=True))
     for method, path, *verdicts in (line.split() for line in TABLE.strip().splitlines()[1:] if line)
 }
-IN_PATH = {"id": "0123456789abcdef", "product": "NIFTY", "symbol": "NIFTY-20261124-26000-C"}
+IN_PATH = {
+    "part": "core",
+    "file": "main.js",
+    "id": "0123456789abcdef",
+    "product": "NIFTY",
+    "symbol": "NIFTY-20261124-26000-C",
+}
 
 
 def address_of(path: str) -> str:

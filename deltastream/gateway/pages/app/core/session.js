@@ -1,0 +1,145 @@
+// Who is logged in, and requests in their name. The refresh token is in a cookie that no script can
+// read; the access token is kept in this module and nowhere else.
+
+import { Signal } from "./signal.js";
+
+const MARGIN_MS = 60_000; // a token that expires sooner is renewed first
+
+/** What the server, or the lack of one, has refused. */
+export class Problem extends Error {
+  /** @param {number} status 0: no server answered @param {any} document */
+  constructor(status, document) {
+    super(document?.detail ?? document?.title ?? `The server answered with status ${status}.`);
+    this.status = status;
+    this.code = String(document?.type ?? "").split(":").pop() ?? "";
+    /** @type {Array<{field: string, message: string}>} */
+    this.errors = document?.errors ?? [];
+    this.requestId = document?.request_id ?? null;
+  }
+}
+
+/** @typedef {{id: string, email: string, name: string, role: string, has_password: boolean}} User */
+
+export class Session {
+  constructor() {
+    /** @type {User|null} */
+    this.user = null;
+    /** Told when nobody is logged in any more. @type {Signal<string>} */
+    this.ended = new Signal();
+    /** @type {string|null} */
+    this.token = null;
+    this.expires = 0;
+    /** @type {Promise<void>|null} */
+    this.renewing = null;
+    this.tabs = new BroadcastChannel("deltastream-session");
+    this.tabs.onmessage = () => this.#end("logged out in another tab");
+  }
+
+  /** Goes on with the session that the browser has. @returns {Promise<boolean>} whether there is one */
+  async begin() {
+    try {
+      await this.#renew();
+      return true;
+    } catch (error) {
+      if (error instanceof Problem && (error.status === 400 || error.status === 401)) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Asks the API in the user's name.
+   * @param {string} path below the page, as "api/data/products"
+   * @param {{method?: string, body?: any, signal?: AbortSignal}} [options]
+   * @returns {Promise<any>} the answer, from JSON
+   * @throws {Problem}
+   */
+  async call(path, { method = "GET", body, signal } = {}) {
+    if (this.token === null || Date.now() > this.expires - MARGIN_MS) await this.#renewOrEnd();
+    try {
+      return await ask(path, { method, body, signal, token: this.token });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) throw error;
+      await this.#renewOrEnd();
+      return await ask(path, { method, body, signal, token: this.token });
+    }
+  }
+
+  /** What opens one socket. @returns {Promise<string>} */
+  async ticket() {
+    return (await this.call("api/auth/ticket", { method: "POST" })).ticket;
+  }
+
+  async logout() {
+    try {
+      await ask("api/auth/logout", { method: "POST", body: {}, token: this.token });
+    } catch (error) {
+      if (!(error instanceof Problem) || (error.status !== 400 && error.status !== 401)) throw error;
+    }
+    this.tabs.postMessage("logout");
+    this.#end("logged out");
+  }
+
+  async #renewOrEnd() {
+    try {
+      await this.#renew();
+    } catch (error) {
+      if (error instanceof Problem && (error.status === 400 || error.status === 401)) {
+        this.#end("the session has ended");
+      }
+      throw error;
+    }
+  }
+
+  // One tab at a time: a refresh token is good once.
+  #renew() {
+    this.renewing ??= Promise.resolve(navigator.locks.request("deltastream-refresh", () => this.#exchange()))
+      .finally(() => { this.renewing = null; });
+    return this.renewing;
+  }
+
+  async #exchange() {
+    const answer = await ask("api/auth/refresh", { method: "POST", body: {} });
+    this.token = answer.token;
+    this.expires = Date.now() + life(answer.token);
+    this.user = answer.user;
+  }
+
+  /** @param {string} why */
+  #end(why) {
+    this.token = null;
+    this.user = null;
+    this.ended.tell(why);
+  }
+}
+
+// For how many milliseconds a token is good: told by itself, as the two clocks may differ.
+function life(/** @type {string} */ token) {
+  const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  const { iat, exp } = JSON.parse(atob(payload));
+  return 1000 * (exp - iat);
+}
+
+/**
+ * @param {string} path
+ * @param {{method: string, body?: any, signal?: AbortSignal, token?: string|null}} options
+ */
+async function ask(path, { method, body, signal, token = null }) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (token !== null) headers.Authorization = `Bearer ${token}`;
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), {
+      method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin", redirect: "error",
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, { detail: "The server cannot be reached." });
+  }
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => null);
+  if (!response.ok || answer === null) throw new Problem(response.status, answer);
+  return answer;
+}
