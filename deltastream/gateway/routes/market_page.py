@@ -91,7 +91,7 @@ def _files() -> dict[tuple[str, str], tuple[bytes, str]]:
 
 
 def _entries(folder: Traversable) -> list[Traversable]:
-    return sorted(folder.iterdir(), key=lambda entry: entry.name)
+    return sorted(folder.iterdir(), key=lambda entry: entry.name)  # seam: the package itself, in order
 
 
 @cache
