@@ -11,7 +11,7 @@ rate        1,000 clients, 20 messages/s
 many        10,000 clients, 10 messages/s, and what an idle one costs; fewer where open files do not suffice
 saturation  as many messages as the server can bear, with 1, 8 and 64 of them on their way at a time:
             ours handed to the hub, ours through the bus, ours at `/ws` of the API, a server that only
-            writes, trio-websocket, Quart
+            writes, trio-websocket, Quart, and gorilla/websocket in Go
 stalled     1,000 clients without and with ten more that read nothing, in pairs of alternating order
 path        feed event → client: `deltastream run` on default rates, one client in every room
 """
@@ -44,6 +44,7 @@ from deltastream.sockets.events import SurfaceUpdate, encode
 from deltastream.sockets.updates import surface_data
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 PEERS = HERE / "peers"
 SERVER_CORE, CROWD_CORE = 0, 1
 PARTS = ("rate", "many", "saturation", "stalled", "path")
@@ -88,7 +89,7 @@ def serving(command: Sequence[object]) -> Iterator[Server]:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
-                raise SystemExit(f"{words[1]} does not start")
+                raise SystemExit(f"{words[:2]} does not start")
             said = json.loads(line)
             headers, hello = [], []
             if token := said.get("token"):
@@ -155,7 +156,7 @@ def measure_many(clients: int, seconds: float) -> tuple[tuple[object, ...], Foun
 
 def contenders() -> list[tuple[str, list[object]]]:
     python, text = environment("peers-sockets", PEERS / "sockets.lock"), template()
-    return [
+    peers = [
         ("ours", ours()),
         ("ours, through the bus", ours("bus")),
         ("ours, at /ws of the API", ours("hub", "api")),
@@ -163,6 +164,14 @@ def contenders() -> list[tuple[str, list[object]]]:
         ("trio-websocket", [python, PEERS / "sockets_trio.py", text]),
         ("Quart's websocket", [python, PEERS / "sockets_quart.py", text]),
     ]
+    compiled = ROOT / "target" / "gorilla"
+    try:
+        build = ["go", "build", "-o", str(compiled), "."]
+        subprocess.run(build, cwd=PEERS / "gorilla", check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"Not measured: gorilla/websocket: {error}", file=sys.stderr)
+        return peers
+    return [*peers, ("gorilla/websocket, Go", [compiled, text])]
 
 
 def measure_saturation(clients: int, seconds: float) -> dict[str, list[Found]]:
