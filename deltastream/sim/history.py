@@ -203,6 +203,12 @@ class History:
         """The topics with a prefix, by name."""
         return [self.lines[name] for name in sorted(self.lines) if name.startswith(prefix)]
 
+    @property
+    def forgotten(self) -> bool:
+        """Whether a new epoch has taken over nothing of any topic."""
+        begun = [line.cuts for line in self.lines.values() if line.cuts]
+        return bool(begun) and all(0 in cuts for cuts in begun)
+
     def find(self, topic: str, position: Position) -> Seen | None:
         """The message that had this position."""
         line = self.lines.get(topic)

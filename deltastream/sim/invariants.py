@@ -199,9 +199,11 @@ class Invariants:
             else:
                 world.violate("lost_accepted", f"{topic} {position.epoch}/{position.seq} is not in the log")
         self._accepted.complete(self._forgotten)
-        # A copy from before an epoch cannot know what the epoch's positions mean.
+        # A copy from before an epoch cannot know what the epoch's positions mean; nor can a journal whose
+        # two pages with the epoch's name were both damaged, of any position.
         copied = len(history.epochs) > 2 and lost
-        for where in () if copied else self._accepted.back():
+        nameless = excuses.ever("lost_place") and history.forgotten
+        for where in () if copied or nameless else self._accepted.back():
             world.violate("void_needlessly", f"{where} stands where it stood before it was declared void")
         self.model.derivations.complete(any_lost, excuses.ever("lost_place"))
         self.model.derivations.surfaces()

@@ -110,6 +110,14 @@ def test_a_message_is_found_under_every_name_it_has(told):
     assert [seen.void for seen in line] == [False, True, True, True, False]
 
 
+@pytest.mark.parametrize(("first", "forgotten"), [(1, True), (2, False)])
+def test_an_epoch_that_nothing_is_known_of_any_more(told, first, forgotten):
+    assert not told.history.forgotten
+    told.give(("e", 1), ("e", 2))
+    told.history.declare(Gap("a", "e", first, 2, "epoch_changed", "f"))
+    assert told.history.forgotten is forgotten
+
+
 def test_a_second_new_epoch_may_give_back_what_the_first_had_taken(told):
     """A backup of before the first is put back; nothing of this topic was seen in between."""
     told.give(("e", 1), ("e", 2), ("e", 3))
