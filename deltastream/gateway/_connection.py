@@ -7,12 +7,14 @@ proxies), and starts a task per request to wait for the next. This one has a lim
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from math import inf
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import h11
 import msgspec
@@ -21,13 +23,15 @@ import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Request
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from deltastream.gateway._applications import App, Applications
-from deltastream.gateway._websocket import WebSocket, asks_for_websocket
+from deltastream.gateway._upgrade import Upgrade, asks_to_upgrade
 from deltastream.gateway.problems import MEDIA_TYPE, Problem
+from deltastream.gateway.sockets import Guest
 
 __all__ = ["Connection", "Patience", "Shared"]
 
@@ -84,6 +88,7 @@ class Connection:
         shared: of the server.
         client, server: the addresses of both ends.
         secure: whether the client came by TLS.
+        tasks: for what runs beside it and ends after it.
     """
 
     def __init__(
@@ -94,12 +99,15 @@ class Connection:
         client: tuple[str, int],
         server: tuple[str, int],
         secure: bool,
+        tasks: trio.Nursery,
     ) -> None:
         self._stream = stream
         self._shared = shared
         self._client = client
         self._server = server
         self._secure = secure
+        self._tasks = tasks
+        self._guest: Guest | None = None
         self._sending = trio.Lock()
         self._reading = trio.CancelScope()
         self._deadline = inf
@@ -109,35 +117,62 @@ class Connection:
 
     async def run(self) -> None:
         """Serve. Cancellation: ends it at once; an application that still runs is cancelled."""
-        shared = self._shared
         try:
-            async with Applications(shared.app) as applications:
-                self._protocol = _Http1(
-                    shared.app,
-                    shared.config,
-                    shared.context,
-                    applications,
-                    ConnectionState({}),
-                    self._secure,
-                    self._client,
-                    self._server,
-                    self._handle,
-                    new_id=shared.new_id,
-                )
-                self._wait(shared.patience.idle)
-                await self._read()
-                await self._protocol.handle(Closed())
-            if not self._broken and self._protocol.is_unfinished:
-                await self._linger()
+            granted = await self._speak_http()
+            if granted is not None:
+                await self._serve(*granted)
         finally:
             await trio.aclose_forcefully(self._stream)
 
+    async def _speak_http(self) -> tuple[Guest, bytes] | None:
+        """Answer requests; at the end perhaps who is served on the connection now, and what they sent."""
+        shared = self._shared
+        async with Applications(shared.app) as applications:
+            protocol = _Http1(
+                shared.app,
+                shared.config,
+                shared.context,
+                applications,
+                ConnectionState({}),
+                self._secure,
+                self._client,
+                self._server,
+                self._handle,
+                new_id=shared.new_id,
+            )
+            self._wait(shared.patience.idle)
+            await self._read(protocol)
+            await protocol.handle(Closed())
+        if protocol.guest is not None:
+            return protocol.guest, protocol.rest
+        if not self._broken and protocol.is_unfinished:
+            await self._linger()
+        return None
+
+    async def _serve(self, guest: Guest, rest: bytes) -> None:
+        """From now on the connection is a guest's, the socket itself where there is no TLS."""
+        await self._send(guest.answer)
+        if self._broken:
+            return
+        self._guest = guest
+        if not isinstance(self._stream, trio.SocketStream):
+            await guest.serve(self._stream, rest, tasks=self._tasks)
+            return
+        with socket.socket(fileno=self._stream.socket.detach()) as sock:
+            sock.setblocking(False)
+            try:
+                await guest.serve(sock, rest, tasks=self._tasks)
+            finally:
+                trio.lowlevel.notify_closing(sock)
+
     def end_when_idle(self) -> None:
         """Let it end now if it waits for a request; else it ends after the answer it is giving."""
-        if self._idle:
+        if self._guest is not None:
+            self._guest.end()
+        elif self._idle:
             self._reading.cancel(reason="the server is ending")
 
-    async def _read(self) -> None:
+    async def _read(self, protocol: H11Protocol) -> None:
         with self._reading:
             while True:
                 with trio.CancelScope(deadline=self._deadline) as self._waiting:
@@ -151,7 +186,7 @@ class Connection:
                 if self._idle and not self._begun:
                     self._begun = True
                     self._wait(self._shared.patience.head)
-                await self._protocol.handle(RawData(bytes(data)))
+                await protocol.handle(RawData(bytes(data)))
 
     def _wait(self, seconds: float) -> None:
         self._deadline = trio.current_time() + seconds
@@ -206,6 +241,7 @@ class _Http1(H11Protocol):
         super().__init__(*args)
         self._new_id = new_id
         self._head = b""
+        self._upgrade: Upgrade | None = None
 
     @property
     def is_unfinished(self) -> bool:
@@ -215,32 +251,49 @@ class _Http1(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         """Whoever asks for HTTP/2 is answered in HTTP/1.1."""
 
+    @property
+    def guest(self) -> Guest | None:
+        """Who is to be served on the connection from now on, in place of HTTP."""
+        return None if self._upgrade is None else self._upgrade.guest
+
+    @property
+    def rest(self) -> bytes:
+        """What has come after the last request."""
+        return bytes(self.connection.trailing_data[0])
+
     async def _create_stream(self, request: h11.Request) -> None:
-        """As hypercorn does, but of a WebSocket our own."""
-        if not asks_for_websocket(request):
-            await super()._create_stream(request)
-            return
-        self.stream = WebSocket(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
-        self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        """As hypercorn does, but what wants to go on as a WebSocket is not its."""
+        self._upgrade = self._upgrade_of(request)
+        stream: Any = self._upgrade
+        if stream is None:
+            stream = HTTPStream(
+                self.app,
+                self.config,
+                self.context,
+                self.task_group,
+                self.ssl,
+                self.client,
+                self.server,
+                self.stream_send,
+                STREAM_ID,
+            )
+        self.stream = stream
         asked = Request(
             stream_id=STREAM_ID,
             headers=list(request.headers),
             http_version=request.http_version.decode(),
-            method=request.method.decode("ascii"),
+            method=request.method.decode("ascii").upper(),
             raw_path=request.target,
             state=self.connection_state,
         )
-        await self.stream.handle(asked)
+        await stream.handle(asked)
+
+    def _upgrade_of(self, request: h11.Request) -> Upgrade | None:
+        if not asks_to_upgrade(request):
+            return None
+        peers = {"client": self.client, "server": self.server, "scheme": "wss" if self.ssl else "ws"}
+        spawn: Any = partial(self.task_group.spawn_app, self.app, self.config)
+        return Upgrade(spawn, self.stream_send, peers)
 
     async def _send_h11_event(self, event: Any) -> None:
         """Send, but the head of an answer not before the first of its body."""

@@ -29,7 +29,6 @@ __all__ = ["DRAIN_S", "Bound", "serve"]
 DRAIN_S: Final = 1.0
 """For the answers that are being given when the server ends; later ones are cut off."""
 
-_MESSAGE_BYTES: Final = 64 << 10
 _PAUSE_S: Final = 0.1
 _MOST_OUTSIDE: Final = 32
 """Clients that are told at one time that there is no room; further ones are not told."""
@@ -151,9 +150,9 @@ class _Server:
                 self._tell("no_room_for_clients", reason=error.strerror)
                 await trio.sleep(_PAUSE_S)
             else:
-                clients.start_soon(self._serve, stream)
+                clients.start_soon(self._serve, stream, clients)
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.SocketStream, clients: trio.Nursery) -> None:
         """Serve one client; nothing it does gets out of here."""
         inside = self._inside < self._most
         self._inside += inside
@@ -161,7 +160,7 @@ class _Server:
         try:
             client = _plain(stream.socket.getpeername())
             if inside:
-                await self._converse(stream, client)
+                await self._converse(stream, client, clients)
             else:
                 self._tell("too_many_clients", most=self._most)
                 await self._turn_away(stream)
@@ -174,7 +173,9 @@ class _Server:
             self._outside -= not inside
             await trio.aclose_forcefully(stream)
 
-    async def _converse(self, stream: trio.SocketStream, client: tuple[str, int]) -> None:
+    async def _converse(
+        self, stream: trio.SocketStream, client: tuple[str, int], clients: trio.Nursery
+    ) -> None:
         secured: trio.abc.Stream = stream
         if self._tls is not None:
             secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
@@ -186,7 +187,12 @@ class _Server:
             if shaking.cancelled_caught:
                 return
         connection = Connection(
-            secured, self._shared, client=client, server=self._server, secure=self._tls is not None
+            secured,
+            self._shared,
+            client=client,
+            server=self._server,
+            secure=self._tls is not None,
+            tasks=clients,
         )
         self._open[connection] = None
         try:
@@ -221,8 +227,6 @@ def _config(settings: GatewaySettings) -> Config:
     config.accesslog = config.errorlog = None  # whoever answers logs it
     config.include_server_header = False
     config.h11_max_incomplete_size = settings.limits.header_bytes + settings.limits.target_bytes
-    config.websocket_max_message_size = _MESSAGE_BYTES
-    config.keep_alive_max_requests = 1 << 62  # a client is as welcome the thousandth time
     return config
 
 

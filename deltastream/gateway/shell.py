@@ -34,8 +34,8 @@ from deltastream.gateway.hosts import Hosts
 from deltastream.gateway.origins import Origins
 from deltastream.gateway.problems import MEDIA_TYPE, Problem
 from deltastream.gateway.settings import GatewaySettings
+from deltastream.gateway.sockets import HAND_OVER, Sockets
 from deltastream.gateway.sockets import PATH as SOCKETS_PATH
-from deltastream.gateway.sockets import Sockets
 from deltastream.gateway.targets import decode_path, split_target
 from deltastream.seams import Seams
 
@@ -240,6 +240,9 @@ class Shell:
                 raise Problem("not_found")
             if self._sockets is None:
                 raise Problem("forbidden", "No sockets are served here.")
+            if exchange.unread:
+                raise Problem("malformed_request", "What becomes a WebSocket has no body.")
+            guest = self._sockets.greet(scope["headers"], exchange.address)
         except Problem as problem:
             exchange.closes = True
             response = self._finished(exchange, problem_response(problem, exchange))
@@ -248,7 +251,7 @@ class Shell:
             return
         exchange.route = SOCKETS_PATH
         self._count_socket(exchange, _SWITCHED, 0, began)
-        await self._sockets(scope, receive, send, exchange.address)
+        await send({"type": HAND_OVER, "guest": guest})
 
     def _count_socket(self, exchange: Exchange, status: int, size: int, began: float) -> None:
         taken = trio.current_time() - began

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import socket
+from typing import Final, NamedTuple, Protocol
 
-from deltastream.gateway.exchange import Receive, Scope, Send
+import trio
 
-__all__ = ["PATH", "Sockets", "Ticket"]
+from deltastream.gateway.exchange import Headers
 
-PATH = "/ws"
+__all__ = ["HAND_OVER", "PATH", "Guest", "Sockets", "Ticket"]
+
+PATH: Final = "/ws"
 """Where sockets are opened on the API's port."""
+
+HAND_OVER: Final = "deltastream.hand_over"
+"""The ASGI message by which a `Guest` is given the connection, and the extension that allows it."""
 
 
 class Ticket(NamedTuple):
@@ -19,15 +25,39 @@ class Ticket(NamedTuple):
     expires: int
 
 
+class Guest(Protocol):
+    """A client whose request to go on as a WebSocket is granted."""
+
+    @property
+    def answer(self) -> bytes:
+        """What it must be sent before anything else."""
+        ...
+
+    async def serve(self, line: socket.socket | trio.abc.Stream, rest: bytes, *, tasks: trio.Nursery) -> None:
+        """Serve it until it or we have had enough; nothing it does gets out of here.
+
+        Cancellation: ends at once.
+
+        Args:
+            line: the connection, which the caller closes; a socket does not block.
+            rest: what has come with the request.
+            tasks: for what has to run beside; outlives it.
+        """
+        ...
+
+    def end(self) -> None:
+        """Tell it to go, for the server ends."""
+        ...
+
+
 class Sockets(Protocol):
     """Serves sockets behind the gateway's checks of host, origin and address."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
-        """Serve one client until it or the server has had enough. Cancellation: ends at once.
+    def greet(self, headers: Headers, address: str) -> Guest:
+        """The client that asks with these headers to be served.
 
-        Args:
-            scope, receive, send: of ASGI, for a WebSocket that has not been accepted yet.
-            address: the client's.
+        Raises:
+            Problem: that is no handshake of WebSocket.
         """
         ...
 

@@ -134,7 +134,7 @@ class Edge:
 
     def _services(self) -> Services:
         from deltastream.gateway.services import Services
-        from deltastream.sockets.asgi import SocketEndpoint
+        from deltastream.sockets.endpoint import SocketEndpoint
 
         host = self._host
         sockets = None

@@ -129,16 +129,24 @@ class Desk:
         """Accept nobody any more, and tell all clients to go."""
         self._draining = True
         for connection in list(self.connections):
-            self._carry_out_now(connection, connection.session.drained())
+            self.let_go(connection)
+
+    def let_go(self, connection: Connection) -> None:
+        """Tell a client to go: the server that it came to stops."""
+        self._carry_out_now(connection, connection.session.drained())
 
     def admit(self, connection: Connection) -> str | None:
-        """Take in a new connection; a reason where it cannot be, and must be closed."""
+        """Take in a new connection; a reason where it cannot be, and must be turned away."""
         if self._draining:
             return "the server stops"
         if len(self.connections) >= self._settings.connections:
             return "too many connections"
         self.connections[connection] = None
         return None
+
+    def turn_away(self, connection: Connection, reason: str) -> None:
+        """Close a connection that has not been taken in; it may be served until it has gone."""
+        self._carry_out_now(connection, connection.session.turned_away(reason))
 
     def dismiss(self, connection: Connection) -> None:
         """A connection has ended."""
@@ -159,7 +167,8 @@ class Desk:
 
         Cancellation: it stays nobody's.
         """
-        await self._authenticate(connection, s.Authenticate(None, credential, None))
+        if not connection.session.closed:
+            await self._authenticate(connection, s.Authenticate(None, credential, None))
 
     def catch_up(self, connection: Connection) -> bool:
         """Hand a connection that had fallen behind, and holds nothing, some of what it has missed.

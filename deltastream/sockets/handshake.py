@@ -15,6 +15,7 @@ from wsproto.handshake import H11Handshake
 from wsproto.utilities import ProtocolError
 
 from deltastream.gateway.addresses import Proxies
+from deltastream.gateway.exchange import Headers
 from deltastream.gateway.hosts import Hosts
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.settings import GatewaySettings
@@ -22,7 +23,7 @@ from deltastream.sockets._deflate import Deflate
 from deltastream.sockets.commands import Encoding
 from deltastream.sockets.wire import PROTOCOLS
 
-__all__ = ["Greeted", "Handshakes", "Turned", "chosen_protocol", "credential_of"]
+__all__ = ["Greeted", "Handshakes", "Turned", "upgraded"]
 
 _PATHS: Final = ("/", "/ws")
 _REQUEST: Final = re.compile(rb"[A-Z]+ \S+ HTTP/(?P<version>[0-9.]+)\r?\n")
@@ -35,7 +36,7 @@ class Greeted:
 
     Attributes:
         answer: to be sent before anything else.
-        websocket: reads what comes after, and has what came with the request.
+        websocket: reads what comes after.
         encoding, deflate: how it is spoken to.
         address: its own.
         credential: what its headers told; None: its first message will.
@@ -108,9 +109,7 @@ class Handshakes:
         line = _REQUEST.match(data)
         if line is None or line["version"] != b"1.1":
             return _turned(handshake, 400, "A WebSocket begins with HTTP/1.1.")
-        headers: dict[bytes, bytes] = {}
-        for name, value in request.extra_headers:
-            headers[name] = headers[name] + b", " + value if name in headers else value
+        headers = _joined(request)
         try:
             host = self._hosts.check(request.host.encode("latin1", "replace"))
         except Problem as problem:
@@ -121,23 +120,13 @@ class Handshakes:
         secure = self._proxies.secure(peer, "https" if secure else "http", headers.get(b"x-forwarded-proto"))
         if not self.may_come_from(headers.get(b"origin"), host, secure=secure):
             return _turned(handshake, 403, "Requests from this origin are not allowed.")
-        protocol, encoding = chosen_protocol(request.subprotocols)
-        deflate = Deflate(self._message_bytes)
+        address = self._proxies.client(peer, headers.get(b"x-forwarded-for"))
         try:
-            answer = handshake.send(AcceptConnection(subprotocol=protocol, extensions=[deflate]))
-        except ValueError:
-            return _turned(handshake, 400, "The parameters of permessage-deflate cannot be understood.")
-        websocket = handshake.connection
-        assert websocket is not None  # accepted above
-        websocket.receive_data(_HEAD_END.split(data, maxsplit=1)[1])
-        return Greeted(
-            answer=answer,
-            websocket=websocket,
-            encoding=encoding,
-            deflate=deflate.enabled(),
-            address=self._proxies.client(peer, headers.get(b"x-forwarded-for")),
-            credential=credential_of(headers),
-        )
+            greeted = _accepted(handshake, request, headers, address, self._message_bytes)
+        except ValueError as error:
+            return _turned(handshake, 400, str(error))
+        greeted.websocket.receive_data(_HEAD_END.split(data, maxsplit=1)[1])
+        return greeted
 
     def may_come_from(self, origin: bytes | None, host: str, *, secure: bool) -> bool:
         """Whether a page of that origin may open a socket here; programs have none.
@@ -159,7 +148,55 @@ def _without_port(name: str) -> str:
     return name if name.endswith("]") else name.rpartition(":")[0] or name
 
 
-def chosen_protocol(offered: list[str]) -> tuple[str | None, Encoding]:
+def upgraded(headers: Headers, address: str, message_bytes: int) -> Greeted:
+    """The client whose request has been read as HTTP, and may come.
+
+    Raises:
+        Problem: that is no handshake of WebSocket.
+    """
+    handshake = H11Handshake(ConnectionType.SERVER)
+    try:
+        handshake.initiate_upgrade_connection(headers, "/")
+        request = next(event for event in handshake.events() if isinstance(event, Request))
+        return _accepted(handshake, request, _joined(request), address, message_bytes)
+    except (ProtocolError, h11.ProtocolError, ValueError) as error:
+        version = [("sec-websocket-version", "13")]
+        raise Problem("malformed_request", f"{error}", headers=version) from error
+
+
+def _joined(request: Request) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in request.extra_headers:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def _accepted(
+    handshake: H11Handshake, request: Request, headers: dict[bytes, bytes], address: str, message_bytes: int
+) -> Greeted:
+    """The client let in, as we will speak to it.
+
+    Raises:
+        ValueError: it has asked for what cannot be understood.
+    """
+    protocol, encoding = _chosen_protocol(request.subprotocols)
+    deflate = Deflate(message_bytes)
+    try:
+        answer = handshake.send(AcceptConnection(subprotocol=protocol, extensions=[deflate]))
+    except ValueError:
+        raise ValueError("The parameters of permessage-deflate cannot be understood.") from None
+    assert handshake.connection is not None  # accepted above
+    return Greeted(
+        answer=answer,
+        websocket=handshake.connection,
+        encoding=encoding,
+        deflate=deflate.enabled(),
+        address=address,
+        credential=_credential_of(headers),
+    )
+
+
+def _chosen_protocol(offered: list[str]) -> tuple[str | None, Encoding]:
     """The subprotocol that both know, by our preference, and its encoding; JSON where none is named."""
     for name, encoding in PROTOCOLS.items():
         if name in offered:
@@ -167,7 +204,7 @@ def chosen_protocol(offered: list[str]) -> tuple[str | None, Encoding]:
     return None, "json"
 
 
-def credential_of(headers: dict[bytes, bytes]) -> str | None:
+def _credential_of(headers: dict[bytes, bytes]) -> str | None:
     """The credential that headers tell, as programs may; browsers cannot."""
     bearer = headers.get(b"authorization", b"").decode("latin1")
     scheme, _, text = bearer.partition(" ")

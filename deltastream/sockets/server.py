@@ -21,22 +21,15 @@ from deltastream.gateway.exposure import base_url
 from deltastream.gateway.listening import addresses_of, listening, tls_context
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
-from deltastream.sockets.connection import Connection
 from deltastream.sockets.desk import Desk
-from deltastream.sockets.events import CloseCode
+from deltastream.sockets.guest import Guest
 from deltastream.sockets.handshake import Greeted, Handshakes
-from deltastream.sockets.plain import PlainConnection
-from deltastream.sockets.queued import SecureConnection
-from deltastream.sockets.session import Session
 from deltastream.sockets.settings import SocketSettings
-from deltastream.sockets.wire import FRAMED
 
 __all__ = ["Bound", "serve"]
 
 BACKLOG: Final = 4096
 HANDSHAKE_S: Final = 5.0
-SEND_BUFFER: Final = 128 << 10
-"""What the kernel holds for a client, beside what we do: doubled by it."""
 
 _HANDSHAKE_BYTES: Final = 8192
 _MOST_GREETING: Final = 1024
@@ -87,7 +80,6 @@ async def serve(
     where = msgspec.structs.replace(gateway, host=settings.host)
     addresses = await addresses_of(where, seams, part="sockets")
     with listening(addresses[0], settings.port, part="sockets") as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.listen(BACKLOG)
         handshakes = Handshakes(gateway, settings.host, page_port, settings.message_bytes)
         server = _Server(desk, settings, handshakes, seams, sock, tls_context(gateway))
@@ -101,7 +93,7 @@ async def serve(
                 await server.accept(clients)
             finally:
                 sock.close()
-                desk.drain()
+                server.let_go()
                 clients.cancel_scope.deadline = trio.current_time() + settings.drain_s
                 ended.set()
 
@@ -130,6 +122,12 @@ class _Server:
         self._seams = seams
         self._sock = sock
         self._handshakes = handshakes
+        self._guests: dict[Guest, None] = {}
+
+    def let_go(self) -> None:
+        """Tell all clients to go."""
+        for guest in list(self._guests):
+            guest.end()
 
     async def accept(self, clients: trio.Nursery) -> None:
         """Accept for ever; so many that there is no room to greet them are cut off."""
@@ -153,23 +151,20 @@ class _Server:
 
     async def _serve(self, sock: socket.socket, peer: str, clients: trio.Nursery) -> None:
         """Serve one client; nothing it does gets out of here."""
-        connection: Connection | None = None
         try:
-            stream: trio.abc.Stream | None = None
-            if self._tls is not None:
-                stream = await self._secured(sock)
-            greeted = await self._greet(sock, stream, peer)
-            if greeted is not None:
-                connection = self._connection(sock, stream, greeted, clients)
-                if self._settled(connection):
-                    await connection.serve(greeted.credential)
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            stream = None if self._tls is None else await self._secured(sock)
+            guest = await self._greet(sock, stream, peer)
+            if guest is not None:
+                self._guests[guest] = None
+                try:
+                    await guest.serve(stream or sock, b"", tasks=clients)
+                finally:
+                    del self._guests[guest]
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        except* Exception:
+        except Exception:
             log.exception("socket_failed")
         finally:
-            if connection is not None:
-                self._desk.dismiss(connection)
             trio.lowlevel.notify_closing(sock)
             sock.close()
 
@@ -187,7 +182,7 @@ class _Server:
             return stream
         raise trio.BrokenResourceError("no TLS handshake in time")
 
-    async def _greet(self, sock: socket.socket, stream: trio.abc.Stream | None, peer: str) -> Greeted | None:
+    async def _greet(self, sock: socket.socket, stream: trio.abc.Stream | None, peer: str) -> Guest | None:
         """The client's opening, answered; None where it may not come in, or took too long."""
         data = b""
         with trio.move_on_after(HANDSHAKE_S):
@@ -203,37 +198,10 @@ class _Server:
                     else:
                         await stream.send_all(met.answer)
                     if isinstance(met, Greeted):
-                        return met
+                        return Guest(met, self._desk, self._settings, self._seams)
                     log.info("socket_refused", reason=met.reason, address=peer)
                     return None
         return None
-
-    def _connection(
-        self, sock: socket.socket, stream: trio.abc.Stream | None, greeted: Greeted, clients: trio.Nursery
-    ) -> PlainConnection | SecureConnection:
-        session = Session(self._seams.ids.new(), greeted.encoding, self._settings, trio.current_time())
-        form = FRAMED[greeted.encoding, greeted.deflate]
-        if stream is not None:
-            return SecureConnection(
-                session, form, greeted.address, self._desk, self._settings, stream, greeted.websocket
-            )
-        return PlainConnection(
-            session,
-            form,
-            greeted.address,
-            sock=sock,
-            websocket=greeted.websocket,
-            desk=self._desk,
-            settings=self._settings,
-            nursery=clients,
-        )
-
-    def _settled(self, connection: Connection) -> bool:
-        """Take a client in; it is told where there is no room."""
-        reason = self._desk.admit(connection)
-        if reason is not None:
-            connection.close(CloseCode.DRAINING, reason)
-        return reason is None
 
 
 async def _received(sock: socket.socket) -> bytes:

@@ -246,6 +246,10 @@ class Session:
         """The server is about to stop."""
         return self._close(CloseCode.DRAINING, "the server stops; connect again")
 
+    def turned_away(self, reason: str) -> list[Effect]:
+        """There is no room."""
+        return self._close(CloseCode.DRAINING, reason)
+
     def slow(self) -> list[Effect]:
         """The client takes less than it is sent, and is not to be waited for."""
         return self._close(CloseCode.SLOW_CONSUMER, "too slow")

@@ -21,7 +21,7 @@ from deltastream.gateway.app import make_app
 from deltastream.gateway.services import Services
 from deltastream.gateway.serving import serve
 from deltastream.gateway.settings import GatewaySettings
-from deltastream.sockets.asgi import SocketEndpoint
+from deltastream.sockets.endpoint import SocketEndpoint
 
 PROTOCOLS = {"json": "deltastream.v1", "msgpack": "deltastream.v1.msgpack"}
 

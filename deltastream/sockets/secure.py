@@ -1,4 +1,4 @@
-"""Clients that have a task which writes: on the API's port, and wherever there is a certificate.
+"""Clients that came by our certificate: TLS may have to read to write, so each has a task that writes.
 
 What is for them waits in a queue of bounded bytes. While that is full they are passed over, as a
 socket that takes nothing is.
@@ -22,7 +22,7 @@ from deltastream.sockets.session import Session
 from deltastream.sockets.settings import SocketSettings
 from deltastream.sockets.wire import close_frame, ping_frame
 
-__all__ = ["QueuedConnection", "SecureConnection"]
+__all__ = ["SecureConnection"]
 
 CLOSING_S: Final = 1.0
 STALLED_HEARTBEATS: Final = 3
@@ -30,23 +30,47 @@ STALLED_HEARTBEATS: Final = 3
 _READ_BYTES: Final = 4096
 
 
-class QueuedConnection(Connection):
-    """A client with a queue and a task that empties it; a transport says how frames are written.
+class SecureConnection(Connection):
+    """A client with a queue and a task that empties it.
 
     Args:
         session, form, address: as of every connection.
         desk: where it belongs.
         settings: limits.
+        stream: the TLS stream.
+        websocket: after the handshake.
     """
 
-    __slots__ = ("_bytes", "_desk", "_ending", "_left", "_queue", "_scope", "_settings", "_work")
+    __slots__ = (
+        "_bytes",
+        "_desk",
+        "_ending",
+        "_inbound",
+        "_left",
+        "_queue",
+        "_scope",
+        "_settings",
+        "_stream",
+        "_websocket",
+        "_work",
+    )
 
     def __init__(
-        self, session: Session, form: Form, address: str, desk: Desk, settings: SocketSettings
+        self,
+        session: Session,
+        form: Form,
+        address: str,
+        desk: Desk,
+        settings: SocketSettings,
+        stream: trio.abc.Stream,
+        websocket: WebSocket,
     ) -> None:
         super().__init__(session, form, address)
         self._desk = desk
         self._settings = settings
+        self._stream = stream
+        self._websocket = websocket
+        self._inbound = Inbound(desk, settings)
         self._queue: list[bytes] = []
         self._bytes = 0
         self._work = trio.Event()
@@ -97,6 +121,15 @@ class QueuedConnection(Connection):
         if self._settings.slow == "disconnect":
             self._desk.too_slow(self)
 
+    def ping(self) -> None:
+        """See `Connection.ping`."""
+        self._add([ping_frame()])
+
+    def write(self, frame: bytes) -> None:
+        """See `inbound.Writer`."""
+        if self._bytes < self._settings.outbox_bytes:
+            self._add([frame])
+
     def close(self, code: CloseCode, reason: str) -> None:
         """See `Connection.close`."""
         self._ending = self._ending or (code, reason)
@@ -104,16 +137,13 @@ class QueuedConnection(Connection):
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + CLOSING_S)
 
     async def _read(self) -> None:
-        """Take what comes until the client has closed."""
-        raise NotImplementedError
-
-    async def _write(self, frames: Sequence[bytes]) -> None:
-        """Write frames."""
-        raise NotImplementedError
-
-    async def _write_close(self, code: CloseCode, reason: str) -> None:
-        """Write the last frame."""
-        raise NotImplementedError
+        data = b""
+        while await self._inbound.take(self, self._websocket, data, self):
+            if self._websocket.state is ConnectionState.CLOSED:
+                return
+            data = bytes(await self._stream.receive_some(_READ_BYTES))
+            if not data:
+                return
 
     def _add(self, frames: Sequence[bytes]) -> None:
         self._queue += frames
@@ -128,65 +158,15 @@ class QueuedConnection(Connection):
             while self._queue or (self.blocked and self._desk.catch_up(self)):
                 await self._write_queue()
             if self._ending is not None:
-                await self._write_close(*self._ending)
+                await self._stream.send_all(close_frame(*self._ending))
             if self._ending is not None or self._left:
                 return
 
     async def _write_queue(self) -> None:
         with trio.move_on_after(STALLED_HEARTBEATS * self._settings.heartbeat_s) as scope:
             frames, self._queue, self._bytes = self._queue, [], 0
-            await self._write(frames)
+            await self._stream.send_all(b"".join(frames))
         if scope.cancelled_caught:
             self._desk.too_slow(self)
             self._scope.cancel(reason="the client takes nothing")
             await trio.lowlevel.checkpoint()
-
-
-class SecureConnection(QueuedConnection):
-    """A client on a socket with our certificate.
-
-    Args:
-        stream: the TLS stream.
-        websocket: after the handshake.
-    """
-
-    __slots__ = ("_inbound", "_stream", "_websocket")
-
-    def __init__(
-        self,
-        session: Session,
-        form: Form,
-        address: str,
-        desk: Desk,
-        settings: SocketSettings,
-        stream: trio.abc.Stream,
-        websocket: WebSocket,
-    ) -> None:
-        super().__init__(session, form, address, desk, settings)
-        self._inbound = Inbound(desk, settings)
-        self._stream = stream
-        self._websocket = websocket
-
-    def ping(self) -> None:
-        """See `Connection.ping`."""
-        self._add([ping_frame()])
-
-    def write(self, frame: bytes) -> None:
-        """See `inbound.Writer`."""
-        if self._bytes < self._settings.outbox_bytes:
-            self._add([frame])
-
-    async def _read(self) -> None:
-        data = b""
-        while await self._inbound.take(self, self._websocket, data, self):
-            if self._websocket.state is ConnectionState.CLOSED:
-                return
-            data = bytes(await self._stream.receive_some(_READ_BYTES))
-            if not data:
-                return
-
-    async def _write(self, frames: Sequence[bytes]) -> None:
-        await self._stream.send_all(b"".join(frames))
-
-    async def _write_close(self, code: CloseCode, reason: str) -> None:
-        await self._stream.send_all(close_frame(code, reason))
