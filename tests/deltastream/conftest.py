@@ -1,8 +1,11 @@
-"""Seams for virtual time: Trio's clock tells the time of day, ids count, threads run inline."""
+"""Seams for virtual time, where Trio's clock tells the time of day, and a certificate for real ports."""
 
 from __future__ import annotations
 
 import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -38,3 +41,28 @@ def virtual_seams():
         return Seams(clock=clock, rng=random.Random(seed), ids=ids, threads=InlineThreads())
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
+    """Makes a self-signed certificate for this machine's names, and its key."""
+
+    def make(name: str) -> tuple[Path, Path]:
+        directory = tmp_path_factory.mktemp(name)
+        certificate, key = directory / "certificate.pem", directory / "key.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        command += ["-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2"]
+        command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is not on the path")
+        return certificate, key
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def certificate(make_certificate: Callable[[str], tuple[Path, Path]]) -> tuple[Path, Path]:
+    """A self-signed certificate for this machine's names, and its key."""
+    return make_certificate("tls")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,40 +70,6 @@ async def test_an_address_of_another_machine_is_one_sentence(tmp_path: Path):
 
 
 # TLS
-
-
-@pytest.fixture(scope="session")
-def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
-    """Makes a self-signed certificate for 127.0.0.1 and its key."""
-
-    def make(name: str) -> tuple[Path, Path]:
-        directory = tmp_path_factory.mktemp(name)
-        certificate, key = directory / "certificate.pem", directory / "key.pem"
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        command += [
-            "-nodes",
-            "-keyout",
-            str(key),
-            "-out",
-            str(certificate),
-            "-days",
-            "2",
-            "-subj",
-            "/CN=test",
-        ]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("openssl is not on the path")
-        return certificate, key
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def certificate(make_certificate: Callable[[str], tuple[Path, Path]]) -> tuple[Path, Path]:
-    return make_certificate("tls")
 
 
 def secured(certificate: Path, key: Path) -> GatewaySettings:

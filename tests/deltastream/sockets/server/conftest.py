@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,17 @@ from deltastream.accounts import (
 )
 from deltastream.bus import EmbeddedBus
 from deltastream.bus.settings import BusSettings
+from deltastream.gateway._connection import Patience
+from deltastream.gateway.api import ROUTES
+from deltastream.gateway.app import make_app
 from deltastream.gateway.live import Live
+from deltastream.gateway.services import Services
+from deltastream.gateway.serving import serve as serve_api
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.messages import EnrichedChain, UnderlyingTick
 from deltastream.seams import Seams
 from deltastream.sockets.desk import Desk
+from deltastream.sockets.endpoint import SocketEndpoint
 from deltastream.sockets.server import serve
 from deltastream.sockets.settings import SocketSettings
 from deltastream.storage import SqliteRepository
@@ -139,7 +146,12 @@ class Served:
     token: str
     port: int
     model: Any
+    restart: Any = None
     tls: ssl.SSLContext | None = None
+
+    def trust(self, certificate: tuple[Path, Path]) -> None:
+        """Have clients come by TLS."""
+        self.tls = ssl.create_default_context(cafile=str(certificate[0]))
 
     @asynccontextmanager
     async def client(
@@ -185,20 +197,69 @@ class Served:
         await self.bus.append(f"enriched.chain.{chain.product}", chain)
 
 
+class Port:
+    """One of both ports, which may end and come back where it was, the desk staying."""
+
+    def __init__(self, which: str, services: Services, desk: Desk, settings: SocketSettings) -> None:
+        self.port = 0
+        self._which = which
+        self._services = services
+        self._desk = desk
+        self._settings = settings
+
+    async def open(self, nursery: trio.Nursery) -> None:
+        self._ended = trio.Event()
+        self._scope: trio.CancelScope = await nursery.start(self._run)
+
+    async def close(self) -> None:
+        self._scope.cancel()
+        await self._ended.wait()
+
+    async def _run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        seams, gateway = (
+            self._services.seams,
+            msgspec.structs.replace(self._services.settings, port=self.port),
+        )
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._which == "api":
+                    sockets = SocketEndpoint(self._desk, self._settings, seams)
+                    app = make_app(replace(self._services, sockets=sockets), ROUTES)
+                    serve_quickly = partial(serve_api, patience=Patience(head=1.0))
+                    bound = await nursery.start(serve_quickly, app, gateway, seams)
+                else:
+                    at = msgspec.structs.replace(self._settings, port=self.port)
+                    bound = await nursery.start(serve, self._desk, at, gateway, seams)
+                self.port = bound.port
+                task_status.started(nursery.cancel_scope)
+        finally:
+            self._ended.set()
+
+
 @asynccontextmanager
 async def opened(
-    directory: Path, model: Any, settings: SocketSettings = FAST, gateway: GatewaySettings | None = None
+    directory: Path,
+    model: Any,
+    which: str,
+    settings: SocketSettings = FAST,
+    gateway: GatewaySettings | None = None,
+    token_s: int = 900,
 ) -> AsyncIterator[Served]:
     seams = Seams.system()
     bus = EmbeddedBus(directory / "journal.db", BusSettings(), seams)
     store = SqliteRepository(directory / "store.db", StoreSettings(), seams)
+    nothing: Any = None
     async with trio.open_nursery() as nursery:
         await nursery.start(bus.run)
         async with store, SqliteAccountStore(directory / "accounts.db", seams) as accounts:
-            ring = KeyRing(directory / "keys", token_s=900, seams=seams, make=True)
+            ring = KeyRing(directory / "keys", token_s=token_s, seams=seams, make=True)
             await ring.open()
             service = AccountService(
-                accounts, ring, AccountSettings(bcrypt_cost=4), seams, open_registration=True
+                accounts,
+                ring,
+                AccountSettings(bcrypt_cost=4, access_s=token_s),
+                seams,
+                open_registration=True,
             )
             await nursery.start(service.run, bus)
             await Administration(accounts, seams).first_contact()
@@ -208,8 +269,24 @@ async def opened(
             await nursery.start(live.run, context)
             desk = Desk(bus, live, service, settings, seams)
             await nursery.start(desk.run, context)
-            bound = await nursery.start(serve, desk, settings, gateway or GatewaySettings(), seams)
-            served = Served(bus, desk, service, me.access, bound.port, model)
+            services = Services(
+                settings=gateway or GatewaySettings(),
+                seams=seams,
+                bus=bus,
+                store=store,
+                live=live,
+                accounts=service,
+                host=nothing,  # no path that is asked here looks at the host
+            )
+            port = Port(which, services, desk, settings)
+            await port.open(nursery)
+
+            async def restart(pause: float = 0.0) -> None:
+                await port.close()
+                await trio.sleep(pause)
+                await port.open(nursery)
+
+            served = Served(bus, desk, service, me.access, port.port, model, restart)
             await served.tick(1.0)
             while "product:NIFTY" not in desk.hub.streams:  # noqa: ASYNC110  the hub has no event
                 await trio.sleep(0.005)
@@ -217,18 +294,24 @@ async def opened(
             nursery.cancel_scope.cancel()
 
 
+@pytest.fixture(params=["sockets", "api"])
+def which(request: pytest.FixtureRequest) -> str:
+    """Both ports."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def serving(tmp_path: Path, model_client: Any) -> Callable[..., Any]:
-    def make(**settings: Any) -> Any:
-        return opened(tmp_path, model_client, msgspec.structs.replace(FAST, **settings))
+def serving(tmp_path: Path, model_client: Any, which: str) -> Callable[..., Any]:
+    """A server with these settings of the sockets, on each of both ports."""
+
+    def make(
+        *, gateway: GatewaySettings | None = None, token_s: int = 900, **settings: Any
+    ) -> AbstractAsyncContextManager[Served]:
+        fast = msgspec.structs.replace(FAST, **settings)
+        return opened(tmp_path, model_client, which, fast, gateway, token_s)
 
     return make
-
-
-@pytest.fixture
-def serving_with(tmp_path: Path, model_client: Any) -> Callable[..., Any]:
-    """A server with these settings of the gateway."""
-    return lambda gateway: opened(tmp_path, model_client, FAST, gateway)
 
 
 @pytest.fixture

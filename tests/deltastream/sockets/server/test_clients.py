@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import struct
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,9 +124,15 @@ async def test_who_does_not_say_who_they_are_is_closed(serving: Any):
             assert (frame["event"], frame["code"], frame["id"]) == ("error", "unauthenticated", 4)
             assert (await wrong.end() or (0,))[0] == 4001
             assert (await silent.end() or (0,))[0] == 4001
+        await gone(served)
+
+
+async def test_who_does_not_finish_the_handshake_is_closed(serving: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("deltastream.sockets.server.HANDSHAKE_S", 1.0)
+    async with serving() as served:
         async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
             await stream.send_all(b"GET /ws HTTP/1.1\r\n")  # and never more
-            with trio.fail_after(8):
+            with trio.fail_after(3):
                 assert await stream.receive_some(1) == b""
         await gone(served)
 
@@ -266,6 +270,39 @@ async def test_a_stop_tells_the_clients_to_go(serving: Any):
             assert (await late.end(1) or (0,))[0] == 4012
 
 
+async def test_a_server_that_ends_tells_its_clients_and_comes_back_to_the_same_desk(serving: Any):
+    async with serving() as served:
+        async with served.client() as client, trio.open_nursery() as nursery:
+            await client.send(op="subscribe", rooms=["product:NIFTY"])
+            await client.until("underlying_update")
+            nursery.start_soon(served.restart)
+            with trio.fail_after(1):
+                assert await client.end() == (4012, "the server stops; connect again")
+        async with served.client(model=client.model) as again:
+            resume = {"product:NIFTY": client.model.resume("product:NIFTY")}
+            await again.send(op="subscribe", rooms=["product:NIFTY"], resume=resume)
+            assert (await again.until("subscribed"))["ok"][0]["mode"] == "resumed"
+            await served.tick(2.0)
+            assert (await again.until("underlying_update"))["data"]["price"] == 2.0
+
+
+async def test_what_comes_with_the_handshake_is_not_lost(serving: Any):
+    head = (
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    async with serving() as served, await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+        key = f"Authorization: Bearer {served.token}\r\n\r\n".encode()
+        await stream.send_all(head + key + masked(0x81, b'{"op":"ping","id":7}'))
+        got = b""
+        with trio.fail_after(3):
+            while b'"id":7' not in got:
+                got += (some := await stream.receive_some(4096))
+                assert some, got
+        assert got.startswith(b"HTTP/1.1 101 ")
+        assert got.index(b'"connected"') < got.index(b'"pong"')
+
+
 async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
     async with serving() as served:
         async with served.client():
@@ -293,29 +330,13 @@ async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
                 await trio.sleep(0.05)
 
 
-async def test_the_slower_path_with_a_certificate(serving_with: Any, tmp_path: Path, chain: Any):
-    key, certificate = tmp_path / "k.pem", tmp_path / "c.pem"
-    subprocess.run(  # noqa: ASYNC221  before anything else runs
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ),
-            *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    gateway = GatewaySettings(certificate=str(certificate), certificate_key=str(key))
-    async with serving_with(gateway) as served:
-        served.tls = ssl.create_default_context(cafile=str(certificate))
+def secured(certificate: tuple[Path, Path]) -> GatewaySettings:
+    return GatewaySettings(certificate=str(certificate[0]), certificate_key=str(certificate[1]))
+
+
+async def test_the_slower_path_with_a_certificate(serving: Any, certificate: tuple[Path, Path], chain: Any):
+    async with serving(gateway=secured(certificate)) as served:
+        served.trust(certificate)
         await flood(served, chain, 1)
         await trio.sleep(0.05)
         async with served.client() as client, served.client() as stalled:
@@ -333,4 +354,14 @@ async def test_the_slower_path_with_a_certificate(serving_with: Any, tmp_path: P
             with trio.fail_after(3):
                 while await stream.receive_some(100):
                     pass
+        await gone(served)
+
+
+async def test_who_finds_no_room_is_told_so_with_a_certificate_too(
+    serving: Any, certificate: tuple[Path, Path]
+):
+    async with serving(gateway=secured(certificate), connections=1) as served:
+        served.trust(certificate)
+        async with served.client(), served.client(auth=False) as second:
+            assert await second.end(2) == (4012, "too many connections")
         await gone(served)
