@@ -123,8 +123,9 @@ class AccountStore(Protocol):
             presented: its hash.
             successor: expires with the session at the latest.
             sealed: the successor's text as only who has the presented one can read it.
-            grace_s: a token rotated no longer ago gives the same successor again; one rotated longer
-                ago was stolen, or its successor was, and the session ends.
+            grace_s: a token rotated no longer ago leads to the session's present token, which may be a
+                later one than its successor; one rotated longer ago was stolen, or its successor was,
+                and the session ends.
         """
         ...
 

@@ -6,7 +6,7 @@ was stolen makes no other credentials. What an operator does to others' is in `a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
@@ -213,8 +213,9 @@ class AccountService:
     async def refresh(self, token: str) -> SignedIn:
         """New tokens for a refresh token, which is of no more use then.
 
-        Shown again within ten seconds, it gives the same successor: two tabs of one browser may both
-        have had it. Later that means that it, or its successor, is in wrong hands: the session ends.
+        Shown again within ten seconds, it gives the token that the session has by then: tabs of one
+        browser may all have had it, and whatever answer comes last leaves a good one in their cookie.
+        Later that means that it, or its successor, is in wrong hands: the session ends.
 
         Cancellation: may take effect or not; asked again within ten seconds, nothing is lost.
 
@@ -236,8 +237,8 @@ class AccountService:
             raise InvalidToken("reused")
         if rotation.outcome == "ended":
             raise InvalidToken("revoked" if session.revoked is not None else "expired")
-        if rotation.sealed is not None:
-            text = texts.unseal(rotation.sealed, token)
+        if rotation.outcome == "repeated":
+            text = _newest(token, rotation.seals)
         return self._signed_in(user, session, text, rotation.expires)
 
     async def logout(self, identity: Identity) -> None:
@@ -439,3 +440,10 @@ class AccountService:
             await self._who.record_use()
             turn += 1
             await trio.sleep(_TIDY_S)
+
+
+def _newest(token: str, seals: Mapping[bytes, bytes]) -> str:
+    """The last of the refresh tokens that follow this one."""
+    while (sealed := seals.get(texts.digest(token))) is not None:
+        token = texts.unseal(sealed, token)
+    return token

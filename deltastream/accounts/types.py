@@ -135,17 +135,18 @@ class Rotation(Discreet, frozen=True, kw_only=True):
 
     Attributes:
         outcome: "rotated" (the successor given is the session's token now), "repeated" (it was
-            rotated a moment ago, `sealed` holds that successor), "reused" (rotated longer ago: the
-            session has been ended), "ended" or "unknown".
+            rotated a moment ago, `seals` lead to what is the session's token now), "reused" (rotated
+            longer ago: the session has been ended), "ended" or "unknown".
+        seals: of the session's successors of late, each by the hash of the token that it follows.
         expires: when the session's newest token expires, where there is one.
     """
 
-    HIDDEN: ClassVar[frozenset[str]] = frozenset({"sealed"})
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"seals"})
 
     outcome: Literal["rotated", "repeated", "reused", "ended", "unknown"]
     user: User | None = None
     session: Session | None = None
-    sealed: bytes | None = None
+    seals: dict[bytes, bytes] = {}
     expires: int = 0
 
 

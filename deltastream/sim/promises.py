@@ -87,7 +87,7 @@ _ACCOUNTS: Final = {
     "expired_accepted": "a credential that has expired is refused",
     "refused_wrongly": "a credential is good until it expires or is revoked",
     "reuse_unnoticed": "a refresh token shown again after ten seconds ends its session",
-    "successor_differs": "a refresh token has one successor, whoever shows it",
+    "successor_differs": "a refresh token leads to the newest of its session, whoever shows it",
     "link_used_twice": "a link lets in once",
     "email_taken_twice": "an email is registered once",
     "lockout_bypassed": "guesses come no faster than the lock-out lets them",

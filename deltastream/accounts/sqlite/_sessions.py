@@ -91,10 +91,16 @@ def rotate(step: Step, presented: bytes, successor: RefreshToken, sealed: bytes,
         _drop_seals(step, grace, session.id)
         return Rotation(outcome="rotated", user=user, session=session, expires=expires)
     if known is not None and abs(step.now - used) <= grace:  # abs: the clock may have been set back
-        (expires,) = step.db.execute(
-            "SELECT max(expires) FROM refresh_tokens WHERE session = ?", (session.id,)
-        ).fetchone()
-        return Rotation(outcome="repeated", user=user, session=session, sealed=known, expires=expires)
+        tokens = step.db.execute(
+            "SELECT hash, successor, expires FROM refresh_tokens WHERE session = ?", (session.id,)
+        ).fetchall()
+        return Rotation(
+            outcome="repeated",
+            user=user,
+            session=session,
+            seals={token: sealed for token, sealed, _ in tokens if sealed is not None},
+            expires=max(expires for *_, expires in tokens),
+        )
     end(step, session.id, "refresh_reused")
     return Rotation(outcome="reused", user=user, session=session)
 

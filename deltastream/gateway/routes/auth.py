@@ -287,8 +287,9 @@ async def verify(call: Call[NoParameters, Presented | None]) -> Answer:
 async def refresh(call: Call[NoParameters, Refresh | None]) -> Answer:
     """Exchange a refresh token for a new pair.
 
-    It works once. Within ten seconds it gives the same successor again, for two tabs of a browser;
-    later it means that it was stolen, and the session ends. What came as a cookie goes as a cookie.
+    It works once. Shown again within ten seconds, it gives the token that the session has by then,
+    for tabs of one browser; later that means that it was stolen, and the session ends. What came as a
+    cookie goes as a cookie.
     """
     told = None if call.body is None else call.body.refresh_token
     presented = cookie_of(call) if told is None else told

@@ -255,6 +255,20 @@ async def test_two_tabs_share_a_successor(accounts: Any, autojump_clock: Any):
     await accounts.service.refresh(got[0].refresh)
 
 
+async def test_a_late_tab_gets_the_token_that_the_session_has_by_then(accounts: Any, autojump_clock: Any):
+    """All tabs share one cookie: an answer that comes last must not leave a used token in it."""
+    ann = await accounts.ann()
+    cookie = ann.refresh
+    for _ in range(3):  # the page to log in on, the page that it leads to, which is loaded again
+        cookie = (await accounts.service.refresh(cookie)).refresh
+        await trio.sleep(0.3)
+    late = await accounts.service.refresh(ann.refresh)
+    assert late.refresh == cookie
+    await trio.sleep(900)
+    again = await accounts.service.refresh(late.refresh)
+    assert await reason(accounts, again.access) is None
+
+
 async def test_a_replay_after_ten_seconds_kills_the_family(accounts: Any, autojump_clock: Any, password: str):
     ann = await accounts.ann()
     elsewhere = await accounts.service.login(ANN, password)

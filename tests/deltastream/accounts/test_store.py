@@ -268,9 +268,11 @@ async def test_a_token_is_rotated_and_repeats_its_successor(
     assert (first.outcome, first.user, first.session, none) == ("rotated", ann, session, [])
     await trio.sleep(10)
     again, none = await store.rotate(b"s", token("never"), b"other", grace_s=10)
-    assert (again.outcome, again.sealed, again.expires, none) == ("repeated", b"sealed", FAR, [])
+    assert (again.outcome, again.seals, again.expires, none) == ("repeated", {b"s": b"sealed"}, FAR, [])
     assert (await store.rotate(b"never", token("x"), b"", grace_s=10))[0].outcome == "unknown"
-    assert (await store.rotate(b"t", token("u"), b"", grace_s=10))[0].outcome == "rotated"
+    assert (await store.rotate(b"t", token("u"), b"next", grace_s=10))[0].outcome == "rotated"
+    later, _ = await store.rotate(b"s", token("never"), b"other", grace_s=10)
+    assert (later.outcome, later.seals) == ("repeated", {b"s": b"sealed", b"t": b"next"})
     assert await store.revocations() == []
 
 

@@ -99,6 +99,18 @@ def test_a_token_shown_again_gives_the_same_for_ten_seconds(court):
     assert court.complaints[3:] == ["refused_wrongly"]
 
 
+def test_a_token_shown_again_gives_the_newest_of_its_session(court):
+    chain = (("t1", Span(0, 1), "t2"), ("t2", Span(2, 3), "t3"))
+    court.judge.refreshed(family(*chain), "t1", "t3", Span(4, 5))
+    assert court.complaints == []
+    court.judge.refreshed(family(*chain), "t1", "t2", Span(4, 5))
+    assert court.complaints == ["successor_differs"]
+    unsure = family(*chain)
+    unsure.unsure = True  # t3 may have been exchanged
+    court.judge.refreshed(unsure, "t1", "t4", Span(4, 5))
+    assert court.complaints == ["successor_differs"]
+
+
 def test_an_exchange_that_nobody_knows_of_may_be_held_against_the_session(court):
     unsure = family()
     unsure.unsure = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+import trio
 
 PASSWORD = "correct horse"
 ANN = {"email": "ann@example.org", "password": PASSWORD, "name": "Ann"}
@@ -192,6 +193,30 @@ async def test_a_refresh_token_works_once(client, site):
     assert await refused(client, "/api/auth/refresh", stolen) == (401, "unauthenticated")
     for token in (made["token"], second["token"], repeated["token"]):
         assert await refused(client, "/api/user/me", token=token, method="GET") == (401, "unauthenticated")
+
+
+async def test_tabs_that_refresh_at_once_log_nobody_out(client, site):
+    """They share one cookie; whichever answer comes last, it holds a token that goes on."""
+    await client.post("/api/auth/register", json={**ANN, "cookie": True})
+    first = client.cookies[COOKIE]
+    jar: list[str] = []
+
+    async def tab(loads: int) -> None:
+        cookie = first
+        for _ in range(loads):
+            async with site.visitor(headers={"Cookie": f"{COOKIE}={cookie}"}) as browser:
+                answer = await browser.post("/api/auth/refresh")
+                assert answer.status_code == 200, answer.text
+                cookie = answer.cookies[COOKIE]
+                jar.append(cookie)
+
+    async with trio.open_nursery() as nursery:
+        for loads in (1, 1, 3, 1, 2):
+            nursery.start_soon(tab, loads)
+    await tab(1)
+    site.world.clock.advance(900)
+    again = await ok(client, "/api/auth/refresh", {"refresh_token": jar[-1]})
+    await ok(client, "/api/user/me", token=again["token"], method="GET")
 
 
 @pytest.mark.parametrize("how", ["token", "refresh"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from deltastream.accounts.secret_texts import digest
+
 pytestmark = pytest.mark.slow
 
 
@@ -79,6 +81,17 @@ def test_successor_drawn_anew(planted):
     planted(
         {"deltastream.accounts.secret_texts:unseal": bug}, seeds=5, caught="successor_differs", people=True
     )
+
+
+def test_a_late_tab_is_given_a_used_token(planted):
+    def bug(original):
+        def _newest(token, seals):
+            first = digest(token)
+            return original(token, {first: seals[first]})
+
+        return _newest
+
+    planted({"deltastream.accounts.service:_newest": bug}, seeds=10, caught="successor_differs", people=True)
 
 
 def test_logged_out_everywhere_but_the_session_stands(planted):
