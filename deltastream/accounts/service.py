@@ -66,6 +66,9 @@ class AccountService:
 
     Every method that asks the store raises StoreUnavailable where that is away for now.
 
+    Attributes:
+        open_registration: whether strangers may register.
+
     Args:
         store: an open one.
         ring: an open one.
@@ -87,7 +90,7 @@ class AccountService:
         self._ring = ring
         self._settings = settings
         self._seams = seams
-        self._open_registration = open_registration
+        self.open_registration = open_registration
         self._tokens = Tokens(ring, settings.access_s, seams)
         self._passwords = Passwords(settings.bcrypt_cost, seams)
         self._attempts = Attempts()
@@ -144,7 +147,7 @@ class AccountService:
             EmailTaken: somebody has the email.
             TooManyAttempts: the address must wait.
         """
-        if not self._open_registration:
+        if not self.open_registration:
             raise NotAllowed("Registration is closed; ask the operator for an account.")
         fields = Fields()
         email = fields.email(email)

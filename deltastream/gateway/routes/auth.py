@@ -128,6 +128,32 @@ class NewPasswordBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     cookie: bool = False
 
 
+class PasswordRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new password must be.
+
+    Attributes:
+        minimum: characters that it has at least.
+        maximum_bytes: that it has at most, in UTF-8; letters outside ASCII take two to four.
+    """
+
+    minimum: int
+    maximum_bytes: int
+
+
+class RegistrationRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page has to know of who comes.
+
+    Attributes:
+        open: whether strangers may register.
+        password: what a new one must be, of whoever sets one.
+        cookie: whether a refresh token came as a cookie; without one there is nothing to refresh.
+    """
+
+    open: bool
+    password: PasswordRule
+    cookie: bool
+
+
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What a credential is good for.
 
@@ -168,6 +194,20 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     message: str
+
+
+@route("GET", "/api/auth/registration", scope="anyone", tag="auth", answers=RegistrationRules)
+async def registration(call: Call[NoParameters, None]) -> Answer:
+    """Tell whether somebody new may register, what a password must be, and whether a cookie came.
+
+    Whether the cookie is of any use is another question: `POST /api/auth/refresh`.
+    """
+    told = RegistrationRules(
+        open=call.services.accounts.open_registration,
+        password=PasswordRule(minimum=MIN_PASSWORD, maximum_bytes=MAX_PASSWORD_BYTES),
+        cookie=cookie_of(call) is not None,
+    )
+    return Answer(told)
 
 
 @route(
@@ -384,6 +424,7 @@ def _missing(field: str, message: str) -> Problem:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
+    registration,
     register,
     login,
     login_with_link,

@@ -91,10 +91,26 @@ async def test_an_email_is_registered_once(client):
     )
 
 
-async def test_registration_can_be_closed(site, open_site):
-    site.world.accounts._open_registration = False
-    async with site.visitor() as client:
-        assert await refused(client, "/api/auth/register", ANN) == (403, "registration_closed")
+async def test_registration_can_be_closed(client, site):
+    rule = {"minimum": 8, "maximum_bytes": 72}
+    told = await ok(client, "/api/auth/registration", method="GET")
+    assert told == {"open": True, "password": rule, "cookie": False}
+    site.world.accounts.open_registration = False
+    assert await refused(client, "/api/auth/register", ANN) == (403, "registration_closed")
+    told = await ok(client, "/api/auth/registration", method="GET")
+    assert told == {"open": False, "password": rule, "cookie": False}
+
+
+async def test_what_is_told_of_passwords_is_what_is_taken(client):
+    told = (await ok(client, "/api/auth/registration", method="GET"))["password"]
+    for password, status in (
+        ("x" * (told["minimum"] - 1), 400),
+        ("x" * told["minimum"], 201),
+        ("x" * told["maximum_bytes"], 201),
+        ("x" * (told["maximum_bytes"] + 1), 400),
+    ):
+        body = {"email": f"ann{len(password)}@example.org", "password": password}
+        assert (await client.post("/api/auth/register", json=body)).status_code == status
 
 
 async def test_unknown_wrong_and_disabled_get_the_same_answer(client, site):
@@ -149,6 +165,7 @@ async def test_a_browser_keeps_its_refresh_token_in_a_cookie(client, site):
     assert attributes >= {"Path=/api/auth", "HttpOnly", "SameSite=Strict"}
     first = client.cookies[COOKIE]
     assert first not in answer.text
+    assert (await ok(client, "/api/auth/registration", method="GET"))["cookie"] is True
     again = await client.post("/api/auth/refresh")
     assert again.status_code == 200
     assert again.json()["refresh_token"] is None

@@ -33,6 +33,7 @@ GET    /docs/trying.js                      in   401  in   in     in     in     
 GET    /api/docs                            in   401  in   in     in     in      in     in      in
 GET    /api/docs/asyncapi                   in   401  in   in     in     in      in     in      in
 
+GET    /api/auth/registration               in   401  in   in     in     in      in     in      in
 POST   /api/auth/register                   in   401  in   in     in     in      in     in      in
 POST   /api/auth/login                      in   401  in   in     in     in      in     in      in
 POST   /api/auth/link                       in   401  in   in     in     in      in     in      in

@@ -74,7 +74,7 @@ async def test_it_can_be_used_without_seeing_it(page):
     assert len(ids) == len(set(ids))
     for field in page.of("input"):
         assert field["id"] in labels if "hidden" not in field else field["name"] == "username"
-        assert field["autocomplete"] in ("username", "current-password", "new-password")
+        assert field["autocomplete"] in ("username", "name", "current-password", "new-password")
         for described in (field.get("aria-describedby") or "").split():
             assert described in ids
     for section in page.of("section"):
@@ -86,10 +86,14 @@ async def test_it_can_be_used_without_seeing_it(page):
 
 async def test_the_script_asks_for_what_there_is(client, routes):
     script = (await client.get("/login/login.js")).text
-    asked = set(re.findall(r'post\("([a-z/-]+)"', script))
-    assert asked == {f"api/auth/{name}" for name in ("login", "link", "password", "refresh", "logout")}
-    assert {f"/{path}" for path in asked} <= {route.path for route in routes if route.method == "POST"}
-    ids = set(re.findall(r'getElementById\("([a-z-]+)"\)', script))
+    posted = set(re.findall(r'ask\("([a-z/-]+)", {', script))
+    assert posted == {f"api/auth/{name}" for name in ("login", "register", "link", "password", "refresh")}
+    assert {f"/{path}" for path in posted} <= {route.path for route in routes if route.method == "POST"}
+    got = set(re.findall(r'ask\("([a-z/-]+)"\)', script))
+    assert got == {"api/auth/registration"}
+    assert {f"/{path}" for path in got} <= {route.path for route in routes if route.method == "GET"}
+    ids = set(re.findall(r'(?:getElementById|onClick)\("([a-z-]+)"', script))
+    assert len(ids) >= 6
     assert ids <= set(re.findall(r'id="([a-z-]+)"', (await client.get("/login")).text))
 
 

@@ -34,12 +34,14 @@ class Host:
         key: an administrator's, with every scope.
         session: a user's access token.
         spare: those of others.
+        link: the token of an administrator's one-time link.
     """
 
     url: str = ""
     key: str = ""
     session: str = ""
     spare: list[str] = field(default_factory=list)
+    link: str = ""
 
 
 class _Thread:
@@ -91,6 +93,7 @@ class _Thread:
     async def _let_in(self, world: Any) -> None:
         await world.administration.add_user("boss@example.org", "Boss", "admin")
         self.host.key = await world.key(*SCOPES, email="boss@example.org")
+        self.host.link = (await world.administration.link("boss@example.org")).token
         for number in range(SPARE + 1):
             signed_in = await world.accounts.register(f"user{number}@example.org", "correct horse", "")
             self.host.spare.append(signed_in.access)
