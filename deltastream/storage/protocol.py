@@ -10,6 +10,7 @@ Ranges are half open, ``start <= ts_event < end``, oldest first, and continue by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -34,6 +35,7 @@ __all__ = [
     "StoreStatistics",
     "StoredExpiry",
     "StoredProduct",
+    "metrics_of",
 ]
 
 T = TypeVar("T")
@@ -59,6 +61,16 @@ METRICS = (
     "max_pain_high",
 )
 """The metrics that are kept as series, by name."""
+
+
+def metrics_of(chain: EnrichedChain) -> dict[str, float | None]:
+    """The values of `METRICS` that are kept of a chain; NaN becomes None."""
+    low, high = chain.max_pain_interval or (None, None)
+    own = {"max_pain_low": low, "max_pain_high": high}
+    values = {name: own[name] if name in own else getattr(chain, name) for name in METRICS}
+    return {
+        name: None if value is None or math.isnan(value) else float(value) for name, value in values.items()
+    }
 
 
 class BadCursor(ValueError):
@@ -226,10 +238,19 @@ class Repository(Protocol):
         root: str | None = None,
         start: int,
         end: int,
+        every: int | None = None,
         limit: int = 1000,
         cursor: str | None = None,
     ) -> Page[MetricRow]:
-        """A range of one series' metrics, at most 5,000 a page; without `root`, see `chain`."""
+        """A range of one series' metrics, at most 5,000 a page; without `root`, see `chain`.
+
+        Args:
+            every: nanoseconds; of each interval of that length since the epoch only the last row within
+                the range.
+
+        Raises:
+            ValueError: `every` is not positive.
+        """
         ...
 
     async def bars(

@@ -54,6 +54,14 @@ _CHAINS: Final = _Range("chains", "series = ?", "body")
 _SURFACES: Final = _Range("surfaces", _PRODUCT, "body")
 _STATUSES: Final = _Range("statuses", _PRODUCT, "body")
 _METRIC_ROWS: Final = _Range("metrics", "series = ?", _METRICS)
+_NEXT_METRIC: Final = (
+    "SELECT ts_event FROM metrics WHERE series = ? AND (ts_event, ordinal) > (?, ?) AND ts_event < ?"
+    " ORDER BY ts_event, ordinal LIMIT 1"
+)
+_LAST_METRIC: Final = (
+    f"SELECT {_METRICS}, ordinal FROM metrics WHERE series = ? AND ts_event < ?"
+    " ORDER BY ts_event DESC, ordinal DESC LIMIT 1"
+)
 _BARS: Final = _Range(
     "bars",
     f"{_PRODUCT} AND interval_s = ?",
@@ -149,7 +157,14 @@ class Reader:
         return self._page(_CHAINS, (series,), after, end, limit, self._chains.unpack_all)
 
     def metrics(
-        self, product: str, expiry: str, root: str | None, after: Key, end: int, limit: int
+        self,
+        product: str,
+        expiry: str,
+        root: str | None,
+        every: int | None,
+        after: Key,
+        end: int,
+        limit: int,
     ) -> tuple[list[MetricRow], Key | None]:
         series = self._series(product, expiry, root)
         (root,) = self.connection.execute("SELECT root FROM series WHERE id = ?", (series,)).fetchone() or (
@@ -162,7 +177,25 @@ class Reader:
                 for ts, *values in rows
             ]
 
+        if every is not None:
+            rows, last = self._last_of_each(series, every, after, end, limit)
+            return made(rows), last
         return self._page(_METRIC_ROWS, (series,), after, end, limit, made)
+
+    def _last_of_each(
+        self, series: int | None, every: int, after: Key, end: int, limit: int
+    ) -> tuple[list[tuple[Any, ...]], Key | None]:
+        """The last row of metrics in each interval, found by two look-ups however many it has."""
+        rows: list[tuple[Any, ...]] = []
+        with transaction(self.connection, "BEGIN"):
+            while (first := self.connection.execute(_NEXT_METRIC, (series, *after, end)).fetchone()) and len(
+                rows
+            ) < limit:
+                until = min(end, (first[0] // every + 1) * every)
+                *row, ordinal = self.connection.execute(_LAST_METRIC, (series, until)).fetchone()
+                rows.append(tuple(row))
+                after = (row[0], ordinal)
+        return rows, after if first else None
 
     def quote(
         self, root: str, expiry: datetime.date, strike: float, side: OptionSide, at: int

@@ -13,7 +13,7 @@ from deltastream.bus.protocol import Delivery, Record
 from deltastream.errors import MessageDecodeError, StoreError
 from deltastream.messages import EnrichedChain, MarketStatus, UnderlyingTick, VolatilitySurface
 from deltastream.storage._blobs import Packer
-from deltastream.storage.protocol import METRICS
+from deltastream.storage.protocol import METRICS, metrics_of
 from deltastream.storage.sqlite._applied import claim, move_positions
 from deltastream.storage.sqlite._bars import BarMerge
 from deltastream.storage.sqlite._retention import used_bytes
@@ -49,14 +49,6 @@ ON CONFLICT DO UPDATE SET first_ts = min(excluded.first_ts, first_ts),
     last_ts = max(excluded.last_ts, last_ts)
 RETURNING id
 """
-
-
-def _metrics_of(chain: EnrichedChain) -> list[float | None]:
-    """The values of `METRICS`, in their order; NaN becomes None."""
-    low, high = chain.max_pain_interval or (None, None)
-    own = {"max_pain_low": low, "max_pain_high": high}
-    values = [own[name] if name in own else getattr(chain, name) for name in METRICS]
-    return [None if value is None or math.isnan(value) else float(value) for value in values]
 
 
 def _in_line(record: Record) -> bool:
@@ -180,7 +172,7 @@ class Writer:
             "INSERT INTO chains (series, ts_event, ordinal, body) VALUES (?, ?, ?, ?)",
             (series, ts, ordinal, body),
         )
-        self.connection.execute(_INSERT_METRICS, (series, ts, ordinal, *_metrics_of(chain)))
+        self.connection.execute(_INSERT_METRICS, (series, ts, ordinal, *metrics_of(chain).values()))
 
     def _surface(self, surface: VolatilitySurface, ordinal: int) -> None:
         product = self._product(surface.product, surface.ts_event)

@@ -263,14 +263,22 @@ class SqliteRepository:
         root: str | None = None,
         start: int,
         end: int,
+        every: int | None = None,
         limit: int = 1000,
         cursor: str | None = None,
     ) -> Page[MetricRow]:
         """See `Repository.metrics`."""
+        if every is not None and every <= 0:
+            raise ValueError(f"every must be positive, got {every}")
         ask = partial(
-            Reader.metrics, product=product, expiry=expiry, root=root, limit=checked_limit(limit, 5000)
+            Reader.metrics,
+            product=product,
+            expiry=expiry,
+            root=root,
+            every=every,
+            limit=checked_limit(limit, 5000),
         )
-        return await self._page(("metrics", product, expiry, root), start, end, cursor, ask)
+        return await self._page(("metrics", product, expiry, root, every), start, end, cursor, ask)
 
     async def bars(
         self,
