@@ -264,6 +264,27 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
         _POINT,
         "Mean of max_pain_strike over the expiries, each weighted by its open interest x multiplier x spot.",
     ),
+    # The straddle and the expected move
+    (
+        "straddle_pct",
+        "straddle.atm_pct/1",
+        "per cent of spot",
+        "atm_straddle_price over spot, times 100.",
+    ),
+    (
+        "expected_move",
+        "expected_move.lognormal/1",
+        _POINT,
+        "Band from forward x exp(-z s) to forward x exp(z s) with s = atm_iv x sqrt(t); not symmetric.",
+    ),
+    (
+        "expected_move_coverage",
+        "expected_move.lognormal_coverage/1",
+        _SHARE,
+        "Probability of that band where the price at expiry is lognormal about the forward: "
+        "N(z + s/2) + N(z - s/2) - 1. A straddle's price to each side covers less, about 0.575.",
+    ),
+    ("z", "expected_move.z/1", "standard deviations", "Half the width of the band, in s."),
     # One option
     ("bid", "quote.bid/1", _POINT, "Best bid."),
     ("ask", "quote.ask/1", _POINT, "Best ask."),

@@ -39,7 +39,6 @@ __all__ = [
     "MOST_HOURS",
     "ChainsParameters",
     "Chosen",
-    "HistoryParameters",
     "Hours",
     "ProductParameters",
     "chosen",
@@ -89,18 +88,6 @@ class ChainsParameters(ProductParameters, frozen=True, kw_only=True, forbid_unkn
 
     expiry: dt.date | None = None
     root: Annotated[str, msgspec.Meta(min_length=1, max_length=64, examples=["SPXW"])] | None = None
-
-
-class HistoryParameters(ChainsParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which chains, and how much of their history.
-
-    Attributes:
-        limit: the most points of history in one answer.
-        cursor: of the answer before, to go on with its history.
-    """
-
-    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 1000
-    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

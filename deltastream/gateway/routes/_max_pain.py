@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from math import fsum
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ from deltastream.analytics.open_interest import coverage
 from deltastream.gateway.lookup import Range, history, range_of, stored
 from deltastream.gateway.meta import Meta
 from deltastream.gateway.routes._analytics import (
-    HistoryParameters,
+    Chosen,
     Hours,
     chosen,
     hours_ns,
@@ -21,12 +23,17 @@ from deltastream.gateway.routes._analytics import (
     known,
     sent,
 )
+from deltastream.gateway.routes._history import HistoryParameters, Moment, Series, of_one, together
 from deltastream.gateway.routing import ARROW, CSV, JSON, Answer, Call, route
 from deltastream.messages import EnrichedChain
-from deltastream.storage.protocol import MetricRow, Repository
+from deltastream.storage.protocol import METRICS, MetricRow, Repository, metrics_of
 
 __all__ = ["max_pain"]
 
+Values = Mapping[str, float | None]
+Units = Mapping[Series, float | None]
+
+_NOTHING: Final = dict.fromkeys(METRICS)
 _FIELDS: Final = (
     *("spot_price", "max_pain_strike", "max_pain_interval", "max_pain_value", "distance_from_spot"),
     *("distance_pct", "total_call_oi", "total_put_oi", "oi_coverage", "weighted_mean"),
@@ -82,16 +89,18 @@ class MaxPainPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Max pain at one instant.
 
     Attributes:
-        timestamp: of the chain.
+        timestamp: of the chain that changed it.
         spot_price: of the underlying at that time.
-        max_pain_strike: the point of the interval nearest spot.
-        max_pain_interval: lowest and highest settlement at which writers pay the same least amount.
+        max_pain_strike: of the history's series: the point of the interval nearest spot.
+        max_pain_interval: lowest and highest settlement at which its writers pay the same least amount.
+        weighted_mean: of all expiries; null where one is named, or nothing has a weight.
     """
 
     timestamp: str
     spot_price: float | None
     max_pain_strike: float | None
     max_pain_interval: tuple[float, float] | None
+    weighted_mean: float | None
 
 
 class MaxPainHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +109,7 @@ class MaxPainHistory(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         root, expiry: of the series: the one that was asked for, or the nearest.
         data_points: of `points`.
-        points: oldest first.
+        points: oldest first; where no expiry is named one whenever any of them changed.
         cursor: continues them; null at the end.
     """
 
@@ -143,7 +152,8 @@ class MaxPain(msgspec.Struct, frozen=True, kw_only=True):
 async def max_pain(call: Call[MaxPainParameters, None]) -> Answer:
     """Max pain of every expiry, or of one, with its history.
 
-    As a table: the expiries, or the history where `hours` are asked for.
+    Where no expiry is named, the history is of the nearest, with the mean of all of them. As a table: the
+    expiries, or the history where `hours` are asked for.
     """
     asked, services = call.parameters, call.services
     now = await chosen(call, asked)
@@ -155,7 +165,7 @@ async def max_pain(call: Call[MaxPainParameters, None]) -> Answer:
         history(call.identity)
         begin = now.until - hours_ns(asked.hours or 1.0)
         span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
-        past = await _history(services.store, now.chains[0], span, asked.limit)
+        past = await _history(services.store, now, span, asked)
     mean = _mean(now.chains)
     body = MaxPain(
         product=now.product,
@@ -206,42 +216,67 @@ def _of(chain: EnrichedChain) -> MaxPainOfExpiry:
 
 def _mean(chains: list[EnrichedChain]) -> float | None:
     """Mean of the strikes by open interest in currency; None where nothing has a weight."""
+    units = {(chain.root, chain.expiry): units_of_interest(chain) for chain in chains}
+    return _weighted(units, {(chain.root, chain.expiry): metrics_of(chain) for chain in chains})
+
+
+def _weighted(units: Units, values: Mapping[Series, Values]) -> float | None:
     weights, products = [], []
-    for chain in chains:
-        units = units_of_interest(chain)
-        if chain.max_pain_strike is not None and units is not None and chain.spot is not None:
-            interest = fsum(total for total in (chain.total_call_oi, chain.total_put_oi) if total is not None)
-            weights.append(interest * units * chain.spot)
-            products.append(weights[-1] * chain.max_pain_strike)
+    for series, of in values.items():
+        strike, spot, size = of["max_pain_strike"], of["spot"], units.get(series)
+        if strike is not None and spot is not None and size is not None:
+            totals = (of["total_call_oi"], of["total_put_oi"])
+            weights.append(fsum(total for total in totals if total is not None) * size * spot)
+            products.append(weights[-1] * strike)
     whole = fsum(weights)
     return fsum(products) / whole if whole > 0 else None
 
 
-async def _history(store: Repository, series: EnrichedChain, span: Range, limit: int) -> MaxPainHistory:
+async def _history(store: Repository, now: Chosen, span: Range, asked: MaxPainParameters) -> MaxPainHistory:
+    series = now.chains[0]
     with stored():
-        page = await store.metrics(
-            series.product,
-            expiry=series.expiry,
-            root=series.root,
-            start=span.start,
-            end=span.end,
-            limit=limit,
-            cursor=span.cursor,
-        )
+        if asked.expiry is None:
+            moments, after = await together(store, now.product, span, asked)
+            units = await _units(store, now, span, moments)
+            own = (series.root, series.expiry)
+            points = await in_turn(moments, partial(_of_all, now.product, own, units))
+        else:
+            page = await of_one(store, series, span, asked)
+            points, after = await in_turn(page.items, _of_one), page.cursor
     return MaxPainHistory(
         root=series.root,
         expiry=series.expiry,
-        data_points=len(page.items),
-        points=await in_turn(page.items, _point),
-        cursor=span.continued(page.cursor),
+        data_points=len(points),
+        points=points,
+        cursor=span.continued(after),
     )
 
 
-def _point(row: MetricRow) -> MaxPainPoint:
-    low, high = row.values["max_pain_low"], row.values["max_pain_high"]
+async def _units(store: Repository, now: Chosen, span: Range, moments: list[Moment]) -> Units:
+    """Units of the underlying per unit of open interest; of a series that has expired since, too."""
+    units = {(chain.root, chain.expiry): units_of_interest(chain) for chain in now.chains}
+    for root, expiry in dict.fromkeys(series for moment in moments for series in moment.values):
+        if (root, expiry) not in units:
+            chain = await store.chain(now.product, expiry=expiry, root=root, at=span.end - 1)
+            units[root, expiry] = None if chain is None else units_of_interest(chain)
+    return units
+
+
+def _of_one(row: MetricRow) -> MaxPainPoint:
+    return _point(row.product, row.ts_event, row.values, None)
+
+
+def _of_all(product: str, own: Series, units: Units, moment: Moment) -> MaxPainPoint:
+    values = moment.values.get(own, _NOTHING)
+    return _point(product, moment.ts, values, _weighted(units, moment.values))
+
+
+def _point(product: str, ts: int, values: Values, mean: float | None) -> MaxPainPoint:
+    low, high = values["max_pain_low"], values["max_pain_high"]
     return MaxPainPoint(
-        timestamp=instant(row.ts_event, row.product),
-        spot_price=row.values["spot"],
-        max_pain_strike=row.values["max_pain_strike"],
+        timestamp=instant(ts, product),
+        spot_price=values["spot"],
+        max_pain_strike=values["max_pain_strike"],
         max_pain_interval=None if low is None or high is None else (low, high),
+        weighted_mean=mean,
     )

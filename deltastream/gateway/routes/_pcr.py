@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
+from functools import partial
 from math import fsum
-from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
-import trio
 
 from deltastream.analytics.open_interest import ratio
-from deltastream.gateway.lookup import Range, history, range_of, stored
+from deltastream.gateway.lookup import history, range_of, stored
 from deltastream.gateway.meta import Meta
 from deltastream.gateway.routes._analytics import (
-    AT_ONCE,
     MOST_HOURS,
     Chosen,
-    HistoryParameters,
     chosen,
     common,
     hours_ns,
@@ -26,9 +22,10 @@ from deltastream.gateway.routes._analytics import (
     instant,
     sent,
 )
+from deltastream.gateway.routes._history import HistoryParameters, Moment, of_one, together
 from deltastream.gateway.routing import ARROW, CSV, JSON, Answer, Call, route
 from deltastream.messages import EnrichedChain
-from deltastream.storage.protocol import BadCursor, MetricRow, Repository, StoredExpiry
+from deltastream.storage.protocol import MetricRow
 
 __all__ = ["pcr"]
 
@@ -167,91 +164,21 @@ async def _trend(call: Call[PcrParameters, None], now: Chosen) -> tuple[list[Pcr
     span = range_of(services, None, None, asked.cursor, None, begin=begin, until=now.until)
     with stored():
         if asked.expiry is None:
-            points, after = await _of_all(services.store, now.product, asked.root, span, asked.limit)
+            moments, after = await together(services.store, now.product, span, asked)
+            points = await in_turn(moments, partial(_of_all, now.product))
         else:
-            points, after = await _of_one(services.store, now.chains[0], span, asked.limit)
+            page = await of_one(services.store, now.chains[0], span, asked)
+            points, after = await in_turn(page.items, _of_one), page.cursor
     return points, span.continued(after)
 
 
-async def _of_one(
-    store: Repository, series: EnrichedChain, span: Range, limit: int
-) -> tuple[list[PcrPoint], str | None]:
-    """The history of one series, and where it goes on."""
-    page = await store.metrics(
-        series.product,
-        expiry=series.expiry,
-        root=series.root,
-        start=span.start,
-        end=span.end,
-        limit=limit,
-        cursor=span.cursor,
-    )
-    points = await in_turn(page.items, lambda row: _point(row.product, row.ts_event, row.expiry, row.values))
-    return points, page.cursor
+def _of_one(row: MetricRow) -> PcrPoint:
+    return _point(row.product, row.ts_event, row.expiry, row.values)
 
 
-async def _of_all(
-    store: Repository, product: str, root: str | None, span: Range, limit: int
-) -> tuple[list[PcrPoint], str | None]:
-    """The history of all series together, and where it goes on.
-
-    A point for each instant at which one of them changed: sums over the latest of each that has not expired.
-    """
-    start = span.start if span.cursor is None else _whole(span.cursor)
-    series = [
-        one
-        for one in await store.expiries(product, at=span.end - 1)
-        if one.expiry_ts > start and root in (None, one.root)
-    ]
-    latest = await _before(store, product, series, start)
-    rows, more = await _rows(store, product, series, start, span.end, limit)
-    expires = {(one.root, one.expiry): one.expiry_ts for one in series}
-    points: list[PcrPoint] = []
-    for ts, changed in groupby(rows, key=attrgetter("ts_event")):
-        if len(points) == limit:
-            more = True
-            break
-        latest |= {(row.root, row.expiry): row.values for row in changed}
-        live = [values for key, values in latest.items() if expires[key] > ts]
-        points.append(_point(product, ts, None, _sums(live, _SUMS), len(live)))
-        last = ts
-        if len(points) % AT_ONCE == 0:
-            await trio.lowlevel.checkpoint()
-    return points, str(last + 1) if points and more else None
-
-
-async def _before(
-    store: Repository, product: str, series: list[StoredExpiry], start: int
-) -> dict[tuple[str, str], Sums]:
-    """The latest of each series before `start`."""
-    latest: dict[tuple[str, str], Sums] = {}
-    for one in series:
-        if one.first_ts < start:
-            chain = await store.chain(product, expiry=one.expiry, root=one.root, at=start - 1)
-            if chain is not None:
-                latest[one.root, one.expiry] = {name: getattr(chain, name) for name in _SUMS}
-    return latest
-
-
-async def _rows(
-    store: Repository, product: str, series: list[StoredExpiry], start: int, end: int, limit: int
-) -> tuple[list[MetricRow], bool]:
-    """Rows of all series in order, as far as each is known, and whether there are more."""
-    rows: list[MetricRow] = []
-    horizon, more = end, False
-    for one in series:
-        page = await store.metrics(
-            product,
-            expiry=one.expiry,
-            root=one.root,
-            start=start,
-            end=end,
-            limit=max(1, limit // len(series)),
-        )
-        rows += page.items
-        if page.cursor is not None:
-            horizon, more = min(horizon, page.items[-1].ts_event), True
-    return sorted((row for row in rows if row.ts_event <= horizon), key=attrgetter("ts_event")), more
+def _of_all(product: str, moment: Moment) -> PcrPoint:
+    live = list(moment.values.values())
+    return _point(product, moment.ts, None, _sums(live, _SUMS), len(live))
 
 
 def _point(product: str, ts: int, expiry: str | None, values: Sums, series: int = 1) -> PcrPoint:
@@ -313,14 +240,3 @@ def _sums(parts: list[Any], names: tuple[str, ...]) -> dict[str, float | None]:
         known = [value for part in parts if (value := part[name]) is not None]
         sums[name] = fsum(known) if known else None
     return sums
-
-
-def _whole(text: str) -> int:
-    """The instant that a cursor of ours goes on from.
-
-    Raises:
-        BadCursor: it is none of ours.
-    """
-    if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise BadCursor("cursor was not made for this query")
-    return int(text)

@@ -13,6 +13,7 @@ from deltastream.gateway.routes._greeks import greeks
 from deltastream.gateway.routes._max_pain import max_pain
 from deltastream.gateway.routes._open_interest import open_interest
 from deltastream.gateway.routes._pcr import pcr
+from deltastream.gateway.routes._straddle import straddle
 from deltastream.gateway.routes._surface import volatility_surface
 from deltastream.gateway.routing import Answer, Call, NoParameters, Route, route
 
@@ -44,4 +45,12 @@ async def definitions(call: Call[NoParameters, None]) -> Answer:
     return answered_json(body, cache_key="definitions")
 
 
-ROUTES: Final[tuple[Route, ...]] = (pcr, max_pain, volatility_surface, open_interest, greeks, definitions)
+ROUTES: Final[tuple[Route, ...]] = (
+    pcr,
+    max_pain,
+    straddle,
+    volatility_surface,
+    open_interest,
+    greeks,
+    definitions,
+)

@@ -12,7 +12,7 @@ from deltastream.gateway.problems import Problem
 from deltastream.gateway.routes.analytics import ROUTES
 from deltastream.messages import OptionChain
 
-PCR, MAX_PAIN, SURFACE, OI, GREEKS, _ = ROUTES
+PCR, MAX_PAIN, _, SURFACE, OI, GREEKS, _ = ROUTES
 
 
 async def asked(world, route, **given):

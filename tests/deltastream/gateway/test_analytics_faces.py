@@ -18,8 +18,8 @@ from deltastream.gateway.routes.analytics import ROUTES
 from deltastream.gateway.routing import ARROW, CSV, Call
 from deltastream.messages import OptionChain
 
-PCR, MAX_PAIN, SURFACE, OI, GREEKS, DEFINITIONS = ROUTES
-SHOWN = (PCR, MAX_PAIN, SURFACE, OI, GREEKS)
+PCR, MAX_PAIN, STRADDLE, SURFACE, OI, GREEKS, DEFINITIONS = ROUTES
+SHOWN = (PCR, MAX_PAIN, STRADDLE, SURFACE, OI, GREEKS)
 COORDINATES = {"strike", "strikes", "data_points", "series", "contracts", "seq"}
 """Numbers that are no metrics."""
 
@@ -87,7 +87,7 @@ async def test_tables_say_what_json_says(autojump_clock, world):
         for row, line, cells in zip(rows, table, stream.to_pylist(), strict=True):
             assert list(line) == list(cells)
             for name, value in row.items():
-                if name == "max_pain_interval":
+                if name in ("max_pain_interval", "expected_move"):
                     assert [float(line[f"{name}_low"]), cells[f"{name}_high"]] == value
                 elif not isinstance(value, list | dict):
                     assert cells[name] == value
@@ -188,14 +188,16 @@ async def test_every_id_is_in_the_table(autojump_clock, world):
 async def test_every_number_has_a_definition(autojump_clock, world):
     """Numbers in answers are metrics with an id, counts, or coordinates."""
     for route in SHOWN:
-        given = {"hours": 1.0} if route is MAX_PAIN else {"profile": True} if route is GREEKS else {}
+        given = (
+            {"hours": 1.0} if route in (MAX_PAIN, STRADDLE) else {"profile": True} if route is GREEKS else {}
+        )
         shown = await asked(world, route, product="NIFTY", **given)
         defined = set(shown.pop("meta")["definitions"])
         assert undefined(shown, "", defined) == set(), route.name
 
 
 async def test_the_same_question_of_the_same_state_is_answered_from_memory(autojump_clock, world):
-    for route in (MAX_PAIN, SURFACE, OI, GREEKS):
+    for route in (MAX_PAIN, STRADDLE, SURFACE, OI, GREEKS):
         first = await world.call(route, product="NIFTY")
         assert await world.call(route, product="NIFTY") is first
         assert (await world.call(route, product="NIFTY", media=CSV)).body != first.body
@@ -204,7 +206,7 @@ async def test_the_same_question_of_the_same_state_is_answered_from_memory(autoj
     assert (await world.call(GREEKS, product="NIFTY", convention="inverse")).body != greeks.body
     assert len({(await world.call(OI, product="NIFTY", window=n)).body for n in (1, 2)}) == 2
     world.clock.advance(1000)
-    for route in (MAX_PAIN, SURFACE, OI, GREEKS):
+    for route in (MAX_PAIN, STRADDLE, SURFACE, OI, GREEKS):
         assert "stale" in (await asked(world, route, product="NIFTY"))["meta"]["flags"]
 
 
@@ -232,10 +234,11 @@ async def test_the_past_needs_a_right_of_its_own(autojump_clock, world):
         assert await refused(route, at=then) == "forbidden"
     assert await refused(PCR) == "forbidden"
     assert await refused(PCR, hours=0.0) is None
-    assert await refused(MAX_PAIN, hours=1.0) == "forbidden"
-    assert await refused(MAX_PAIN, cursor="0.1.x") == "forbidden"
+    for route in (MAX_PAIN, STRADDLE):
+        assert await refused(route, hours=1.0) == "forbidden"
+        assert await refused(route, cursor="0.1.x") == "forbidden"
     assert await refused(OI, since=then) == "forbidden"
-    for route in (MAX_PAIN, SURFACE, OI, GREEKS):
+    for route in (MAX_PAIN, STRADDLE, SURFACE, OI, GREEKS):
         assert await refused(route) is None
 
 
@@ -252,6 +255,7 @@ async def test_every_answer_is_of_the_published_schema(autojump_clock, world):
     more = {
         "pcr": {"hours": 0.0},
         "max_pain": {"hours": 1.0},
+        "straddle": {"hours": 1.0},
         "open_interest": {"since": instant(world.live.newest("NIFTY"))},
         "greeks": {"profile": True},
     }

@@ -12,7 +12,7 @@ import pytest
 from deltastream.feeds.recorded import read_file
 from deltastream.gateway.routes.analytics import ROUTES
 
-PCR, MAX_PAIN, SURFACE, OI, GREEKS, _ = ROUTES
+PCR, MAX_PAIN, STRADDLE, SURFACE, OI, GREEKS, _ = ROUTES
 DATA = Path(__file__).parents[4] / "shared" / "data"
 NSE = sorted(DATA.glob("nse_chain_*.json"))
 SPX = DATA / "cboe_quotedata_SPX_20220712_1155EDT_intraday.csv"
@@ -85,6 +85,23 @@ async def test_nse(autojump_clock, empty_world, path):
         assert one["max_pain_value"] == pytest.approx(fewest, rel=1e-12)
         spot = raw["records"]["underlyingValue"]
         assert one["distance_from_spot"] == pytest.approx(min(max(spot, interval[0]), interval[1]) - spot)
+
+    shown = await asked(world, STRADDLE, product="NIFTY")
+    flat = {
+        (datetime.strptime(row["expiryDate"], "%d-%b-%Y").date().isoformat(), row["strikePrice"]): row
+        for row in raw["records"]["data"]
+    }
+    quoted = 0
+    for one in shown["expiries"]:
+        row = flat[one["expiry"], one["atm_strike"]]
+        sides = [row.get(leg, {}) for leg in ("CE", "PE")]
+        ends = [side.get(name, 0) for side in sides for name in ("bidprice", "askPrice")]
+        if all(ends):
+            quoted += 1
+            assert one["atm_straddle_price"] == pytest.approx(sum(ends) / 2, rel=1e-12)
+        low, high = one["expected_move"] or (0, math.inf)
+        assert low < one["forward"] < high
+    assert quoted >= 3
 
     shown = await asked(world, OI, product="NIFTY", expiry=nearest, top=3)
     own, spot = rows[nearest.isoformat()], raw["records"]["underlyingValue"]

@@ -65,6 +65,7 @@ GET    /api/data/bars/{product}             401  401  in   in     403    in     
 
 GET    /api/analytics/pcr/{product}         401  401  in   in     in     403     403    403     403
 GET    /api/analytics/max-pain/{product}    401  401  in   in     in     403     403    403     403
+GET    /api/analytics/straddle/{product}    401  401  in   in     in     403     403    403     403
 GET    /api/analytics/volatility-surface/{product} 401  401  in   in     in     403     403    403     403
 GET    /api/analytics/oi/{product}          401  401  in   in     in     403     403    403     403
 GET    /api/analytics/greeks/{product}      401  401  in   in     in     403     403    403     403
