@@ -138,3 +138,14 @@ export function age(seconds) {
 export function microseconds(iso) {
   return iso === null ? null : 1000 * Date.parse(iso);
 }
+
+/** A size: 13.2 MiB. @param {number|null|undefined} count */
+export function bytes(count) {
+  if (!isNumber(count)) return MISSING;
+  let size = /** @type {number} */ (count);
+  for (const unit of ["B", "KiB", "MiB"]) {
+    if (size < 1024) return `${size.toFixed(unit === "B" ? 0 : 1)} ${unit}`;
+    size /= 1024;
+  }
+  return `${size.toFixed(1)} GiB`;
+}

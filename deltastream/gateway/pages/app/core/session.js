@@ -79,6 +79,22 @@ export class Session {
     this.#end("logged out");
   }
 
+  /** Ends every session of the user, this one too. */
+  async logoutEverywhere() {
+    await this.call("api/auth/logout-everywhere", { method: "POST" });
+    this.tabs.postMessage("logout");
+    this.#end("logged out everywhere");
+  }
+
+  /**
+   * Ends every other session of the user, and goes on in a new one.
+   * @param {string} password @param {string|null} present null where none is needed
+   */
+  async changePassword(password, present) {
+    const body = { password, cookie: true, ...(present === null ? {} : { current_password: present }) };
+    this.#begun(await this.call("api/auth/password", { method: "POST", body }));
+  }
+
   async #renewOrEnd() {
     try {
       await this.#renew();
@@ -98,7 +114,10 @@ export class Session {
   }
 
   async #exchange() {
-    const answer = await ask("api/auth/refresh", { method: "POST", body: {} });
+    this.#begun(await ask("api/auth/refresh", { method: "POST", body: {} }));
+  }
+
+  #begun(/** @type {any} */ answer) {
     this.token = answer.token;
     this.expires = Date.now() + life(answer.token);
     this.user = answer.user;
