@@ -110,6 +110,8 @@ class SecureConnection(Connection):
             self._desk.too_slow(self)
         else:
             self._add(batch.frames)
+            if self._bytes > self._settings.outbox_bytes // 2:
+                self.block()
 
     def block(self) -> None:
         """See `Member.block`."""

@@ -179,7 +179,9 @@ class Served:
         async with stream:
             await stream.send_all(ws.send(request))
             while raw.answer is None:
-                ws.receive_data(bytes(await stream.receive_some(1 << 16)) or None)
+                if not (data := await stream.receive_some(1 << 16)):
+                    raise trio.BrokenResourceError("closed in the handshake")
+                ws.receive_data(bytes(data))
                 for event in ws.events():
                     await raw.take(event)
             if auth:
@@ -187,8 +189,11 @@ class Served:
                 await raw.until("connected")
             yield raw
 
+    def now(self) -> int:
+        return Seams.system().clock.now_ns()
+
     async def tick(self, price: float) -> None:
-        now = Seams.system().clock.now_ns()
+        now = self.now()
         await self.bus.append(
             "market.tick.NIFTY", UnderlyingTick(product="NIFTY", price=price, ts_event=now, ts_recv=now)
         )
@@ -318,8 +323,8 @@ def serving(tmp_path: Path, model_client: Any, which: str) -> Callable[..., Any]
 def client_of(model_client: Any) -> Callable[..., Any]:
     """A client of whatever listens on a port."""
 
-    def make(port: int, token: str, **how: Any) -> Any:
+    def make(port: int, token: str, *, tls: ssl.SSLContext | None = None, **how: Any) -> Any:
         nothing: Any = None
-        return Served(nothing, nothing, nothing, token, port, model_client).client(**how)
+        return Served(nothing, nothing, nothing, token, port, model_client, tls=tls).client(**how)
 
     return make

@@ -28,6 +28,10 @@ def masked(first: int, payload: bytes) -> bytes:
     return head + b"\0\0\0\0" + payload
 
 
+def secured(certificate: tuple[Path, Path]) -> GatewaySettings:
+    return GatewaySettings(certificate=str(certificate[0]), certificate_key=str(certificate[1]))
+
+
 def files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
@@ -230,8 +234,14 @@ async def test_a_stalled_reader_costs_nobody_anything_and_comes_back_to_the_stat
             await stalled.until("underlying_update")
 
 
-async def test_many_snapshots_at_once_are_given_one_after_the_other(serving: Any, chain: Any):
-    async with serving(outbox_bytes=64 << 10, burst=400) as served:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_many_snapshots_at_once_are_given_one_after_the_other(
+    serving: Any, chain: Any, certificate: tuple[Path, Path], tls: bool
+):
+    gateway = secured(certificate) if tls else None
+    async with serving(outbox_bytes=64 << 10, burst=400, gateway=gateway) as served:
+        if tls:
+            served.trust(certificate)
         now = Seams.system().clock.now_ns()
         for number in range(24):
             made = chain(now, product=f"P{number}", strikes=400, expiry_ts=now + 10**15)
@@ -328,10 +338,6 @@ async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
         with trio.fail_after(7):  # of handshakes
             while (files(), trio.lowlevel.current_statistics().tasks_living) != (before, tasks):  # noqa: ASYNC110  no event
                 await trio.sleep(0.05)
-
-
-def secured(certificate: tuple[Path, Path]) -> GatewaySettings:
-    return GatewaySettings(certificate=str(certificate[0]), certificate_key=str(certificate[1]))
 
 
 async def test_the_slower_path_with_a_certificate(serving: Any, certificate: tuple[Path, Path], chain: Any):
