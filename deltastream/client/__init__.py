@@ -9,7 +9,14 @@ async with connect("ws://127.0.0.1:8002/ws", token=key) as client:
 """
 
 from deltastream.client.client import Client, Entered, connect
-from deltastream.client.errors import ClientError, Closed, CommandError, Refused, Unauthenticated
+from deltastream.client.errors import (
+    ClientError,
+    Closed,
+    CommandError,
+    Refused,
+    Unauthenticated,
+    Untrusted,
+)
 from deltastream.client.events import (
     Chain,
     ChainSummary,
@@ -45,5 +52,6 @@ __all__ = [
     "SurfaceUpdate",
     "Unauthenticated",
     "UnderlyingUpdate",
+    "Untrusted",
     "connect",
 ]

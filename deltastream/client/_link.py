@@ -66,6 +66,7 @@ class Link:
             Unauthenticated: the credential is not valid, or gives no right to market data.
             CommandError: nobody can tell at the moment.
             Refused: the server does not want this connection.
+            Untrusted: its certificate is not one that we trust.
             Closed, OSError, TimeoutError: it cannot be reached, or was lost at once.
         """
         with anyio.fail_after(_CONNECT_S):

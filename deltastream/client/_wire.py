@@ -26,7 +26,7 @@ from wsproto.events import (
 from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from deltastream.client.errors import ClientError, Closed, Refused
+from deltastream.client.errors import ClientError, Closed, Refused, Untrusted
 
 __all__ = ["WebSocket"]
 
@@ -67,6 +67,7 @@ class WebSocket:
 
         Raises:
             Refused: the server does not want this connection.
+            Untrusted: its certificate is not one that we trust.
             OSError: it cannot be reached.
         """
         where = urlsplit(url)
@@ -152,9 +153,15 @@ async def _connected(where: SplitResult, context: ssl.SSLContext | None) -> anyi
     plain = await anyio.connect_tcp(host, port)
     if where.scheme == "ws":
         return plain
-    return await TLSStream.wrap(
-        plain, server_side=False, hostname=host, ssl_context=context, standard_compatible=False
-    )
+    try:
+        return await TLSStream.wrap(
+            plain, server_side=False, hostname=host, ssl_context=context, standard_compatible=False
+        )
+    except BaseException as error:
+        await anyio.aclose_forcefully(plain)
+        if not isinstance(error, ssl.SSLCertVerificationError):
+            raise
+        raise Untrusted(f"the certificate of {host} is not trusted: {error.verify_message}") from None
 
 
 async def _answer(stream: anyio.abc.ByteStream, connection: WSConnection) -> AcceptConnection:

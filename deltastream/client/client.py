@@ -17,7 +17,7 @@ import msgspec
 from deltastream.client._inbox import Inbox
 from deltastream.client._link import Answer, Encoding, Frame, Link, refusal
 from deltastream.client._rooms import Rooms
-from deltastream.client.errors import Closed, CommandError, Refused, Unauthenticated
+from deltastream.client.errors import ClientError, Closed, CommandError, Unauthenticated, Untrusted
 from deltastream.client.events import Disconnected, Event, Product, Reconnected, RoomRefused
 from deltastream.sockets import events as wire
 from deltastream.sockets.events import CloseCode
@@ -84,6 +84,7 @@ async def connect(
     Raises:
         Unauthenticated: the credential is not valid, or gives no right to market data.
         Refused: the server does not want this client, at the first attempt.
+        Untrusted: its certificate is not one that `context` trusts.
         OSError: it cannot be reached, at the first attempt.
     """
     client = Client(url, token, encoding, context, deflate=deflate, buffer=buffer, rng=rng or random.Random())
@@ -145,6 +146,7 @@ class Client:
         Raises:
             Unauthenticated: the credential is no longer valid; nothing more comes.
             Closed: the server will not have this client again; nothing more comes.
+            Untrusted: it has come back with a certificate that is not trusted; nothing more comes.
         """
         return await self._inbox.get()
 
@@ -230,10 +232,10 @@ class Client:
                 else:
                     self._inbox.put([Reconnected(room="")])
                 await self._converse(link)
-            except (Unauthenticated, Closed, CommandError, Refused, OSError, TimeoutError) as error:
+            except (ClientError, OSError, TimeoutError) as error:
                 if first:
                     raise
-                if isinstance(error, Unauthenticated) or _is_final(error):
+                if _is_final(error):
                     self._failure = error
                     self._inbox.end(error)
                     return
@@ -342,7 +344,9 @@ class Client:
 
 
 def _is_final(error: Exception) -> bool:
-    return isinstance(error, Closed) and error.code in _NOT_AGAIN
+    if isinstance(error, Closed):
+        return error.code in _NOT_AGAIN
+    return isinstance(error, Unauthenticated | Untrusted)
 
 
 def _only(group: BaseExceptionGroup[BaseException], raised: BaseException | None) -> BaseException:

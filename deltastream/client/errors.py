@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deltastream.errors import DeltaStreamError
 
-__all__ = ["ClientError", "Closed", "CommandError", "Refused", "Unauthenticated"]
+__all__ = ["ClientError", "Closed", "CommandError", "Refused", "Unauthenticated", "Untrusted"]
 
 
 class ClientError(DeltaStreamError):
@@ -53,3 +53,7 @@ class CommandError(ClientError):
 
 class Unauthenticated(ClientError):
     """The credential is not valid, or does not give the right; to try again is of no use."""
+
+
+class Untrusted(ClientError):
+    """The server's certificate is not one that we trust; nothing has been told to it."""

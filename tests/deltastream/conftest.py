@@ -44,15 +44,15 @@ def virtual_seams():
 
 
 @pytest.fixture(scope="session")
-def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
-    """Makes a self-signed certificate for this machine's names, and its key."""
+def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
+    """Makes a self-signed certificate and its key, for this machine's names unless given."""
 
-    def make(name: str) -> tuple[Path, Path]:
+    def make(name: str, names: str = "IP:127.0.0.1,DNS:localhost") -> tuple[Path, Path]:
         directory = tmp_path_factory.mktemp(name)
         certificate, key = directory / "certificate.pem", directory / "key.pem"
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
         command += ["-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2"]
-        command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        command += ["-subj", "/CN=test", "-addext", f"subjectAltName={names}"]
         try:
             subprocess.run(command, check=True, capture_output=True)
         except FileNotFoundError:
@@ -63,6 +63,6 @@ def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
 
 
 @pytest.fixture(scope="session")
-def certificate(make_certificate: Callable[[str], tuple[Path, Path]]) -> tuple[Path, Path]:
+def certificate(make_certificate: Callable[..., tuple[Path, Path]]) -> tuple[Path, Path]:
     """A self-signed certificate for this machine's names, and its key."""
     return make_certificate("tls")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import numpy as np
 import pytest
 import sniffio
@@ -34,6 +35,7 @@ from deltastream.gateway.settings import GatewaySettings
 from deltastream.messages import CHAIN_ROWS, ROW, EnrichedChain, MarketStatus, OptionChain, UnderlyingTick
 from deltastream.seams import Seams
 from deltastream.sockets.desk import Desk
+from deltastream.sockets.endpoint import SocketEndpoint
 from deltastream.sockets.server import serve
 from deltastream.sockets.settings import SocketSettings
 from deltastream.storage import SqliteRepository
@@ -98,6 +100,8 @@ class Stand:
     live: Live
     token: str
     settings: SocketSettings
+    gateway: GatewaySettings = GatewaySettings()  # noqa: RUF009  it is frozen
+    which: str = "sockets"
     desk: Any = None
     port: int = 0
     scope: trio.CancelScope | None = None
@@ -107,7 +111,8 @@ class Stand:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
+        scheme = "ws" if self.gateway.certificate is None else "wss"
+        return f"{scheme}://127.0.0.1:{self.port}/ws"
 
     def now(self) -> int:
         """The time of day, never twice the same microsecond."""
@@ -162,19 +167,44 @@ class Stand:
             async with trio.open_nursery() as nursery:
                 self.desk = Desk(self.bus, self.live, self.accounts, self.settings, self.seams)
                 await nursery.start(self.desk.run, _Ctx())
-                at = SocketSettings(**{**_fields(self.settings), "port": self.port})
-                bound = await nursery.start(serve, self.desk, at, GatewaySettings(), self.seams)
+                bound = await nursery.start(self._listen)
                 self.port = bound.port
                 task_status.started()
         self.stopped.set()
 
+    async def _listen(self, *, task_status: trio.TaskStatus[Any]) -> None:
+        if self.which == "sockets":
+            at = msgspec.structs.replace(self.settings, port=self.port)
+            await serve(self.desk, at, self.gateway, self.seams, task_status=task_status)
+            return
+        from deltastream.gateway.api import ROUTES
+        from deltastream.gateway.app import make_app
+        from deltastream.gateway.services import Services
+        from deltastream.gateway.serving import serve as serve_api
 
-def _fields(settings: SocketSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+        gateway = msgspec.structs.replace(self.gateway, port=self.port)
+        services = Services(
+            settings=gateway,
+            seams=self.seams,
+            bus=self.bus,
+            store=self.live,  # type: ignore[arg-type]  # no path that is asked here looks at it
+            live=self.live,
+            accounts=self.accounts,
+            host=None,  # type: ignore[arg-type]  # nor at this
+            sockets=SocketEndpoint(self.desk, self.settings, self.seams),
+        )
+        await serve_api(make_app(services, ROUTES), gateway, self.seams, task_status=task_status)
 
 
 @asynccontextmanager
-async def _opened(directory: Path, **settings: Any) -> AsyncIterator[Stand]:
+async def _opened(
+    directory: Path,
+    *,
+    which: str = "sockets",
+    gateway: GatewaySettings | None = None,
+    token_s: int = 900,
+    **settings: Any,
+) -> AsyncIterator[Stand]:
     seams = Seams.system()
     bus = EmbeddedBus(directory / "journal.db", BusSettings(), seams)
     store = SqliteRepository(directory / "store.db", StoreSettings(), seams)
@@ -182,10 +212,14 @@ async def _opened(directory: Path, **settings: Any) -> AsyncIterator[Stand]:
     async with trio.open_nursery() as nursery:
         await nursery.start(bus.run)
         async with store, accounts:
-            ring = KeyRing(directory / "keys", token_s=900, seams=seams, make=True)
+            ring = KeyRing(directory / "keys", token_s=token_s, seams=seams, make=True)
             await ring.open()
             service = AccountService(
-                accounts, ring, AccountSettings(bcrypt_cost=4), seams, open_registration=True
+                accounts,
+                ring,
+                AccountSettings(bcrypt_cost=4, access_s=token_s),
+                seams,
+                open_registration=True,
             )
             await nursery.start(service.run, bus)
             administration = Administration(accounts, seams)
@@ -201,6 +235,8 @@ async def _opened(directory: Path, **settings: Any) -> AsyncIterator[Stand]:
                 live,
                 signed_in.access,
                 SocketSettings(**{"port": 0, "heartbeat_s": 0.2, "drain_s": 0.1, **settings}),
+                gateway or GatewaySettings(),
+                which,
                 nursery=nursery,
             )
             await stand.start()
@@ -210,12 +246,19 @@ async def _opened(directory: Path, **settings: Any) -> AsyncIterator[Stand]:
 
 @pytest.fixture
 def open_stand(tmp_path: Path) -> Callable[..., Any]:
-    """Opens a stand with these settings of its sockets."""
+    """Opens a stand on one of both ports, with these settings of its sockets and of the gateway."""
 
     def opened(**settings: Any) -> Any:
         return _opened(tmp_path, **settings)
 
     return opened
+
+
+@pytest.fixture(params=["sockets", "api"])
+def which(request: pytest.FixtureRequest) -> str:
+    """Both ports."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

@@ -165,6 +165,35 @@ async def test_a_callable_gives_another_credential_after_a_revocation(stand, bac
     assert credentials == []
 
 
+@pytest.mark.slow
+async def test_tokens_are_renewed_before_they_expire(open_stand, which, backend):
+    async with open_stand(which=which, token_s=3) as stand:
+        await stand.tick(0.0)
+        given = []
+
+        async def login():
+            return (await stand.accounts.login("ann@example.org", "correct horse")).access
+
+        async def token():
+            given.append(await backend.host(login))
+            return given[-1]
+
+        async def user():
+            first = await token()
+            async with connect(stand.url, token=token) as client, connect(stand.url, token=first) as mortal:
+                await client.subscribe("product:NIFTY")
+                for price in range(1, 9):
+                    await anyio.sleep(0.5)
+                    await backend.host(stand.tick, float(price))
+                    await until(client, UnderlyingUpdate, price=float(price), skipped=0)
+                assert client.connected
+                with pytest.raises(Unauthenticated, match="expired"):
+                    await until(mortal, Reconnected)
+
+        await backend.run(user)
+        assert len(given) >= 3
+
+
 async def test_a_wrong_credential(stand, backend):
     async def user():
         with pytest.raises(Unauthenticated):

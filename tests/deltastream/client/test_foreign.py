@@ -16,13 +16,6 @@ import trio_websocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from deltastream.gateway.api import ROUTES
-from deltastream.gateway.app import make_app
-from deltastream.gateway.services import Services
-from deltastream.gateway.serving import serve
-from deltastream.gateway.settings import GatewaySettings
-from deltastream.sockets.endpoint import SocketEndpoint
-
 PROTOCOLS = {"json": "deltastream.v1", "msgpack": "deltastream.v1.msgpack"}
 
 
@@ -189,27 +182,11 @@ async def drained(line: Line) -> None:
         await line.receive()
 
 
-@pytest.fixture(params=["sockets' port", "API's port"])
-async def url(request: pytest.FixtureRequest, stand: Any) -> AsyncIterator[str]:
-    """Where sockets are served: each of both ports."""
-    if request.param == "sockets' port":
-        yield stand.url
-        return
-    services = Services(
-        settings=GatewaySettings(),
-        seams=stand.seams,
-        bus=stand.bus,
-        store=stand.live,
-        live=stand.live,
-        accounts=stand.accounts,
-        host=None,  # type: ignore[arg-type]  # no path that is asked here looks at the host
-        sockets=SocketEndpoint(stand.desk, stand.settings, stand.seams),
-    )
-    async with trio.open_nursery() as nursery:
-        app = make_app(services, ROUTES)
-        bound = await nursery.start(serve, app, GatewaySettings(port=0), stand.seams)
-        yield bound.url.replace("http", "ws", 1) + "/ws"
-        nursery.cancel_scope.cancel()
+@pytest.fixture
+async def stand(open_stand: Any, which: str) -> AsyncIterator[Any]:
+    """On each of both ports."""
+    async with open_stand(which=which) as opened:
+        yield opened
 
 
 def runner(library: Any) -> Any:
@@ -248,13 +225,13 @@ def host(library: Any) -> Any:
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 @pytest.mark.parametrize(("library", "deflate"), CALLS)
-async def test_a_session(stand, url, library, deflate, encoding):
+async def test_a_session(stand, library, deflate, encoding):
     await stand.tick(1.0)
     await stand.chain(strikes=[float(strike) for strike in range(50, 250, 2)])
     on_host = host(library)
 
     async def user() -> None:
-        async with library.open(url, PROTOCOLS[encoding], deflate, {}) as line:
+        async with library.open(stand.url, PROTOCOLS[encoding], deflate, {}) as line:
             assert line.protocol == PROTOCOLS[encoding]
             assert line.deflated <= deflate
             speaker = Speaker(line, encoding)
@@ -284,12 +261,12 @@ async def test_a_session(stand, url, library, deflate, encoding):
 
 
 @pytest.mark.parametrize("library", [Websockets, Aiohttp, TrioWebsocket])
-async def test_a_header_tells_who_it_is(stand, url, library):
+async def test_a_header_tells_who_it_is(stand, library):
     await stand.tick(1.0)
 
     async def user() -> None:
         headers = {"Authorization": f"Bearer {stand.token}"}
-        async with library.open(url, PROTOCOLS["json"], False, headers) as line:
+        async with library.open(stand.url, PROTOCOLS["json"], False, headers) as line:
             speaker = Speaker(line, "json")
             await speaker.hear("connected", id=None)
             await speaker.say(op="subscribe", rooms=["product:NIFTY"])
@@ -310,9 +287,9 @@ async def test_a_header_tells_who_it_is(stand, url, library):
         (b"\x81\xa2op\xa4ping", 4013),
     ],
 )
-async def test_closes(stand, url, library, first, code):
+async def test_closes(stand, library, first, code):
     async def user() -> None:
-        async with library.open(url, PROTOCOLS["json"], False, {}) as line:
+        async with library.open(stand.url, PROTOCOLS["json"], False, {}) as line:
             await line.send(first)
             with pytest.raises(Ended) as ended:
                 await drained(line)
