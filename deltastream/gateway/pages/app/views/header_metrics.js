@@ -102,7 +102,7 @@ function straddle({ product: { formats }, head }) {
   const { straddle: move } = expectedMove(head);
   return {
     value: formats.number(move.points),
-    note: move.share === null ? "" : `±${formats.percent(move.share)} covers ${formats.percent(move.coverage, 1)}`,
+    note: move.share === null ? "" : `±${formats.percent(move.share)} covers\u00a0${formats.percent(move.coverage, 1).replace(" ", "\u00a0")}`,
     title: `Call and put at ${formats.strike(head.atm_strike)}, by their mids. As an expected move until expiry, it covers`
       + ` about ${formats.percent(move.coverage, 1)} of the outcomes of a normal law.`,
   };
@@ -115,7 +115,7 @@ function sigma({ product: { formats }, head }) {
   if (move.points === null) return missing(head, head.spot === null ? "spot" : "t");
   return {
     value: `±${formats.number(move.points)}`,
-    note: `±${formats.percent(move.share)} covers ${formats.percent(move.coverage, 1)}`,
+    note: `±${formats.percent(move.share)} covers\u00a0${formats.percent(move.coverage, 1).replace(" ", "\u00a0")}`,
     title: `One standard deviation until expiry, S·σ·√t by the ATM IV: ${formats.number(head.spot - move.points)} to`
       + ` ${formats.number(head.spot + move.points)}. It covers about ${formats.percent(move.coverage, 1)} of the outcomes`
       + ` of a normal law.`,
