@@ -10,11 +10,15 @@ const KEY = "deltastream";
  * @property {"market"|"western"} grouping digits of Indian products in lakhs, as there, or in thousands
  * @property {number} strikes on either side of the ATM strike; 0: all
  * @property {Array<string>} greeks columns shown beside IV
+ * @property {Array<string>} charts that are shown
  * @property {string|null} product last looked at
  */
 
 /** @type {Preferences} */
-const DEFAULTS = { theme: "auto", grouping: "market", strikes: 15, greeks: ["delta"], product: null };
+const DEFAULTS = {
+  theme: "auto", grouping: "market", strikes: 15, greeks: ["delta"],
+  charts: ["price", "interest", "ratios", "straddle"], product: null,
+};
 
 /** @type {Signal<keyof Preferences>} */
 export const changed = new Signal();
