@@ -66,8 +66,8 @@ export class Panel {
     this.plot = element("div", { class: "chart-plot", hidden: true });
     this.place = element("div", { class: "chart-place fades" }, this.empty, this.plot);
     this.words = element("figcaption", { class: "soft" });
-    this.png = element("button", { type: "button", click: () => void this.#picture() }, "PNG");
-    this.csv = element("button", { type: "button", click: () => this.#table() }, "CSV");
+    this.png = element("button", { type: "button", disabled: true, click: () => void this.#picture() }, "PNG");
+    this.csv = element("button", { type: "button", disabled: true, click: () => this.#table() }, "CSV");
     this.node = element("figure", { class: "card chart", "data-chart": name, "aria-labelledby": heading },
       element("div", { class: "chart-head" }, this.title, this.state,
         element("div", { class: "chart-controls" }, this.chart.controls, this.png, this.csv)),
@@ -183,8 +183,8 @@ export class Panel {
     setText(this.words, this.chart.words());
     setText(this.note, this.chart.note());
     this.note.hidden = this.note.textContent === "";
-    this.csv.disabled = typeof figure === "string";
-    this.png.disabled = this.csv.disabled;
+    this.csv.disabled = this.chart.asOf() === null;
+    if (typeof figure === "string") this.png.disabled = true;
     if (typeof figure === "string") {
       this.#say(figure);
       return;
@@ -196,6 +196,7 @@ export class Panel {
     const first = this.plot.childElementCount === 0;
     await library.react(this.plot, figure.data, layout, settings(this.chart.deep ?? false));
     if (first && !this.closed) this.plot.on("plotly_relayout", () => this.touch());
+    this.png.disabled = false;
     this.cost = first ? 0 : performance.now() - began;
   }
 
@@ -206,8 +207,13 @@ export class Panel {
   }
 
   async #picture() {
-    const content = await picture(this.plot, `${this.chart.title()} · ${this.state.textContent}`);
-    download(`${this.#file()}.png`, "image/png", content);
+    try {
+      const content = await picture(this.plot, `${this.chart.title()} · ${this.state.textContent}`);
+      download(`${this.#file()}.png`, "image/png", content);
+    } catch (error) {
+      this.context.say("The picture could not be made.", "problem");
+      reportError(error);
+    }
   }
 
   #table() {

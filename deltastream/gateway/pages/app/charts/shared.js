@@ -1,6 +1,7 @@
 // What charts need alike: the controls above them, a chain's rows around the money, time on an axis.
 
 import { element, setText } from "../core/dom.js";
+import { closesItself } from "../core/popover.js";
 import { prefer, preference } from "../core/preferences.js";
 
 /**
@@ -59,6 +60,7 @@ export class Expiries {
     this.summary = element("summary", {});
     this.field = element("fieldset", {}, element("legend", { class: "hidden-text" }, "Expiries"));
     this.node = element("details", { class: "chart-expiries" }, this.summary, this.field);
+    closesItself(this.node);
   }
 
   /** @param {Array<import("../core/market.js").Chain>} chains @param {(chain: import("../core/market.js").Chain) => string} write */

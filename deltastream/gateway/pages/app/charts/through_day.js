@@ -153,6 +153,9 @@ function drawn({ colours }, kind, trends, formats, kept) {
   /** @type {any} */
   const layout = { uirevision: kept, annotations: [], margin: { t: 50 },
     legend: { orientation: "h", x: 0, y: 0.995, xanchor: "left", yanchor: "top", yref: "container" }, xaxis: timeAxis(formats, newest, { anchor: `y${kind.panes.length > 1 ? kind.panes.length : ""}` }) };
+  const drawnPoints = trends.flatMap((trend) => trend.points);
+  const ends = [Math.min, Math.max].map((end) => end(...drawnPoints.map((point) => point.ts)));
+  if (ends[0] < ends[1]) layout.xaxis.range = ends.map((ts) => formats.wall(ts));
   let top = 1;
   for (const [at, { title, source, lines, share, write: written }] of kind.panes.entries()) {
     const points = trends[source].drawn();
