@@ -77,7 +77,7 @@ export class Panel {
     this.sights = new IntersectionObserver((entries) => {
       this.seen = entries.at(-1)?.isIntersecting ?? false;
       this.#plan();
-    });
+    }, { rootMargin: "200px" });
     this.sights.observe(this.node);
     this.shown = () => this.#plan();
     document.addEventListener("visibilitychange", this.shown);

@@ -114,9 +114,8 @@ function drawn({ colours, width }, smiles, by, formats) {
   }
   const solved = smiles.flatMap(({ points }) => points.filter(({ iv }) => iv !== null).map((point) => point[by]));
   const edge = (Math.max(...solved) - Math.min(...solved)) * 0.02 || 1;
-  const [{ chain }] = smiles;
-  const { head } = chain;
-  const money = by === "k" ? 0 : head.forward;
+  const forwards = by === "k" ? [0] : smiles.map(({ chain }) => chain.head.forward);
+  const told = by === "k" ? "Forward" : smiles.length === 1 ? `Forward ${formats.number(forwards[0])}` : "Forwards";
   return {
     data,
     layout: {
@@ -126,10 +125,10 @@ function drawn({ colours, width }, smiles, by, formats) {
         nticks: Math.max(4, Math.floor(width / 80)) },
       yaxis: { title: { text: "Implied volatility, % per year" }, fixedrange: true,
         ...scale(Math.min(...values), Math.max(...values), (value, digits) => formats.number(100 * value, Math.max(1, digits - 2)), { count: 6 }) },
-      shapes: [{ type: "line", x0: money, x1: money, yref: "paper", y0: 0, y1: 1,
-        line: { color: colours.soft, width: 1, dash: "dot" } }],
-      annotations: [{ x: money, y: 0, yref: "paper", yanchor: "bottom", xanchor: "left", showarrow: false,
-        text: by === "k" ? "Forward" : `Forward ${formats.number(head.forward)}`, font: { color: colours.soft, size: 11 } }],
+      shapes: forwards.map((forward, at) => ({ type: "line", x0: forward, x1: forward, yref: "paper", y0: 0, y1: 1,
+        line: { color: by === "k" ? colours.soft : series[at % series.length], width: 1, dash: "dot" } })),
+      annotations: [{ x: Math.max(...forwards), y: 1, yref: "paper", yanchor: "top", xanchor: "left", showarrow: false,
+        text: told, font: { color: colours.soft, size: 11 } }],
     },
   };
 }

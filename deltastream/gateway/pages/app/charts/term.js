@@ -30,9 +30,9 @@ export function termChart(context, touch) {
       const looked = context.chain()?.key;
       return {
         data: [{
-          type: "scatter", mode: "lines+markers+text", name: "ATM IV", x, y, connectgaps: false, showlegend: false,
+          type: "scatter", mode: "lines+markers+text", name: "ATM IV", x, y, connectgaps: false, cliponaxis: false, showlegend: false,
           line: { color: colours["series-1"], width: 1.8 },
-          marker: { color: shown.map((chain) => (chain.key === looked ? colours.accent : colours["series-1"])),
+          marker: { opacity: 1, color: shown.map((chain) => (chain.key === looked ? colours.accent : colours["series-1"])),
             size: shown.map((chain) => (chain.key === looked ? 12 : 8)),
             symbol: shown.map((chain) => (chain.key === looked ? "diamond" : "circle")) },
           text: shown.length * 70 > width ? [] : shown.map((chain) => formats().percent(chain.head.atm_iv, 1)),
