@@ -1,0 +1,83 @@
+"""In and out: by link, by password, over reloads and in two tabs; and the policy all is served with."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ADMIN, PASSWORD = "admin@localhost", "correct horse battery"
+NO_COOKIE = r"status of 400"
+
+
+def test_a_link_logs_in_once_and_the_session_outlives_reloads(host, visit):
+    visitor = visit(host)
+    page = visitor.page
+    page.goto(host.link())
+    page.get_by_role("button", name="Not now").click()
+    page.goto("/")
+    page.get_by_role("navigation", name="Views").wait_for()
+    for _ in range(3):
+        page.reload()
+        page.get_by_role("navigation", name="Views").wait_for()
+    (cookie,) = visitor.context.cookies(f"{host.url}/api/auth")
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/api/auth")
+    assert page.evaluate("() => [document.cookie, sessionStorage.length]") == ["", 0]
+    assert "dsr_" not in page.evaluate("() => JSON.stringify(localStorage)")
+
+
+def test_whoever_is_not_logged_in_is_led_to_the_login(host, visit):
+    page = visit(host, expected=[NO_COOKIE]).page
+    page.goto("/#/system")
+    page.wait_for_url("**/login*")
+    page.get_by_role("heading", name="Log in").wait_for()
+
+
+def test_password_login_and_logout_in_every_tab(host, visit):
+    visitor = visit(host, expected=[NO_COOKIE])
+    page = visitor.page
+    page.goto("/login")
+    page.get_by_label("Email").first.fill(ADMIN)
+    page.locator("#login").get_by_label("Password").fill(PASSWORD)
+    page.locator("#login").get_by_role("button", name="Log in").click()
+    page.locator("#inside, nav[aria-label=Views]").first.wait_for()
+    visitor.open("account")
+    other = visitor.context.new_page()
+    other.goto("/#/account")
+    other.locator("#logout").wait_for()
+    page.locator("#logout").click()
+    page.wait_for_url("**/login*")
+    other.wait_for_url("**/login*")
+    page.goto("/")
+    page.wait_for_url("**/login*")
+
+
+def test_two_tabs_renew_at_once_without_losing_the_session(host, visit):
+    visitor = visit(host)
+    visitor.log_in()
+    tabs = [visitor.page, *(visitor.context.new_page() for _ in range(4))]
+    for _ in range(3):
+        for tab in tabs:
+            tab.goto("/#/account", wait_until="commit")
+            tab.reload(wait_until="commit")
+        for tab in tabs:
+            tab.locator("#logout").wait_for()
+
+
+def test_the_policy_lets_nothing_be_evaluated(host, visit):
+    visitor = visit(
+        host, expected=[r"Refused to evaluate|TrustedScript|Evaluating a string|policy violated: "]
+    )
+    visitor.log_in()
+    answer = visitor.page.goto("/")
+    policy = answer.headers["content-security-policy"]
+    assert "'unsafe-eval'" not in policy
+    assert "'unsafe-inline'" not in policy
+    assert "default-src 'none'" in policy
+    visitor.open("account")
+    refused = """() => new Promise((resolve) => setTimeout(() => {
+      try { (0, eval)("1"); resolve("evaluated"); } catch (error) { resolve(error.name); }
+    }))"""
+    assert visitor.page.evaluate(refused) == "EvalError"
+    with pytest.raises(Exception, match=r"TrustedHTML|markup"):
+        visitor.page.evaluate("() => { document.body.innerHTML = '<b>x</b>'; }")
