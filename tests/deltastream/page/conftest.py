@@ -69,15 +69,22 @@ class Refusal(Exception):
 
 
 class Host:
-    """`deltastream run` with a synthetic market of two products, on ports and a directory of its own."""
+    """`deltastream run` with a synthetic market of two products, on ports and a directory of its own.
+
+    Attributes:
+        port, url: of its gateway.
+        data_dir: which the first start makes.
+        config: its configuration, a file.
+        process: while it runs.
+    """
 
     def __init__(self, folder: Path, *, chain_interval_s: float = 1.0, run: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = folder / "data"
         self._log = folder / "log"
-        self._config = folder / "host.toml"
-        self._config.write_text(
+        self.config = folder / "host.toml"
+        self.config.write_text(
             CONFIGURATION.format(port=self.port, sockets_port=free_port(), chain_interval_s=chain_interval_s)
         )
         self._run = tuple(run)
@@ -88,7 +95,7 @@ class Host:
         """Start, and wait until it is ready and has a chain of each product."""
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command("run", *self._run, "--config", str(self._config)),
+                self._command("run", *self._run, "--config", str(self.config)),
                 stdout=log,
                 stderr=log,
                 env=environment(),
