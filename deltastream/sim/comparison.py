@@ -36,6 +36,7 @@ async def compare_store(
     *,
     share: float = 1.0,
     extras_excused: bool = False,
+    repeats_excused: bool = False,
 ) -> int:
     """Compare everything that a store holds with what it must hold.
 
@@ -51,6 +52,8 @@ async def compare_store(
         share: of the chains' and surfaces' bodies that are read; their metrics are all compared.
         extras_excused: derived messages may have taken effect and then been lost before the
             observer saw them.
+        repeats_excused: a message may have taken effect twice, under an epoch's name that was
+            forgotten and under the one after.
 
     Returns:
         How many rows were compared.
@@ -58,7 +61,7 @@ async def compare_store(
     found = {stored.product: (stored.first_ts, stored.last_ts) for stored in await store.products()}
     rows = 0
     for product in model.products:
-        each = _Product(model, store, complain, rng, share, product, extras_excused)
+        each = _Product(model, store, complain, rng, share, product, extras_excused, repeats_excused)
         await each.compare()
         rows += each.rows
         span = found.pop(product, None)
@@ -79,6 +82,7 @@ class _Product:
         share: float,
         product: str,
         extras_excused: bool,
+        repeats_excused: bool,
     ) -> None:
         self._model = model
         self._store = store
@@ -87,6 +91,7 @@ class _Product:
         self._share = share
         self._product = product
         self._extras_excused = extras_excused
+        self._repeats_excused = repeats_excused
         self.rows = 0
         self.span: tuple[int, int] | None = None
 
@@ -280,6 +285,8 @@ class _Product:
     ) -> list[Seen]:
         """Those of the expected that the store holds, in order; complains where it is not as it must be."""
         where = f"{topic}{self._product}" if topic.endswith(".") else f"{topic}of {self._product}"
+        if self._repeats_excused:
+            expected = _repeated(expected, Counter(actual))
         required = Counter(key for key, seen in expected if _owed(seen))
         optional = Counter(key for key, seen in expected if _possible(seen))
         found = Counter(actual)
@@ -306,6 +313,12 @@ class _Product:
         places = [f"{seen.epoch}/{seen.seq}" for key, seen in expected if key in keys]
         shown = ", ".join(places[:_SHOWN]) or f"such as {next(iter(keys))!r}"
         self._complain(code, f"{where}: {keys.total()} {what}: {shown}")
+
+
+def _repeated(expected: Sequence[tuple[Key, Seen]], found: Counter[Key]) -> list[tuple[Key, Seen]]:
+    """What is expected, each as often as it is there."""
+    surplus = found - Counter(key for key, _ in expected)
+    return [pair for pair in expected for _ in range(1 + surplus.pop(pair[0], 0))]
 
 
 def _owed(seen: Seen) -> bool:

@@ -50,7 +50,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     part: Literal["core", "views", "charts", "style", "vendor"]
-    file: Annotated[str, msgspec.Meta(max_length=64)]
+    file: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 @route(

@@ -224,7 +224,7 @@ class TestDeadLetters:
 def compared(tmp_path: Path, virtual_seams):
     """What is said of a store that was given some records, judged by the model of a log."""
 
-    async def compare(log, records=None, spoil=None, letters=()):
+    async def compare(log, records=None, spoil=None, letters=(), **excused):
         codes, model = judged(log, letters=letters)
         assert codes == []
         async with SqliteRepository(tmp_path / "store.db", StoreSettings(), virtual_seams(NOON)) as store:
@@ -233,7 +233,8 @@ def compared(tmp_path: Path, virtual_seams):
                 await store.apply("storage", [record])
             for statement in spoil or ():
                 store._writer.connection.execute(statement)
-            rows = await compare_store(model, store, lambda code, _: codes.append(code), random.Random(1))
+            rng = random.Random(1)
+            rows = await compare_store(model, store, lambda code, _: codes.append(code), rng, **excused)
         return sorted(set(codes)), rows
 
     return compare
@@ -262,6 +263,16 @@ class TestStore:
         log = day()
         again = next(record for record in log.records if record.topic == topic)
         codes, _ = await compared(log, [*log.records, replace_position(again, 99)])
+        assert "store_extra" in codes
+
+    async def test_a_second_effect_that_is_excused(self, compared, tmp_path, autojump_clock):
+        log = day()
+        again = replace_position(log.records[0], 99)
+        codes, _ = await compared(log, [*log.records, again], repeats_excused=True)
+        assert codes == []
+        (tmp_path / "store.db").unlink()
+        strange = Record(TICK, Position("e", 99), tick(7, 12.5))
+        codes, _ = await compared(log, [*log.records, strange], repeats_excused=True)
         assert "store_extra" in codes
 
     async def test_another_content(self, compared, autojump_clock):
