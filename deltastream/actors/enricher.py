@@ -12,6 +12,7 @@ from deltastream.actors._poison import blames_message
 from deltastream.analytics import AnalyticsSettings, enrich
 from deltastream.analytics.reference import PreviousSession
 from deltastream.bus import Bus, Consumer, Delivery, Entry
+from deltastream.latency import Latency
 from deltastream.messages import OptionChain
 from deltastream.seams import Seams
 from deltastream.storage.protocol import Repository
@@ -30,6 +31,9 @@ class Enricher:
     """Consumes `market.chain.*` and appends `enriched.chain.*`, keyed by the source's position.
 
     A chain that cannot be enriched is failed by itself: retried out of line, then a dead letter.
+
+    Attributes:
+        latency: from the feed's receipt of a chain until what was made of it is on the bus.
     """
 
     GROUP: Final = "enricher"
@@ -40,6 +44,7 @@ class Enricher:
         self._settings = settings
         self._seams = seams
         self._previous = PreviousSession(store)
+        self.latency = Latency()
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
         """Enrich until cancelled. Cancellation: chains not acknowledged come again."""
@@ -62,6 +67,10 @@ class Enricher:
                 done.append(delivery)
             await trio.lowlevel.checkpoint()
         await consumer.ack(done, emit=derived)
+        now = self._seams.clock.now_ns()
+        for delivery in done:
+            if isinstance(delivery.message, OptionChain):
+                self.latency.add((now - delivery.message.ts_recv) / 1e9)
 
     async def _enriched(self, delivery: Delivery) -> Entry:
         chain = delivery.message

@@ -56,6 +56,9 @@ class _Files:
     def loop_lag(self) -> LagStatistics | None:
         return None
 
+    def chain_latency(self) -> None:
+        return None
+
     def socket_statistics(self) -> None:
         return None
 

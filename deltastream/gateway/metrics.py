@@ -30,6 +30,7 @@ from deltastream.bus import BusStatistics
 from deltastream.errors import DeltaStreamError
 from deltastream.gateway.counters import BOUNDS_S, GatewayStatistics
 from deltastream.host.operations import HostView
+from deltastream.latency import LatencyStatistics
 from deltastream.sockets.statistics import SocketStatistics
 from deltastream.storage.protocol import StoreStatistics
 from supervisors import ChildState, LagStatistics, SupervisorStatistics
@@ -51,6 +52,7 @@ class Reading:
 
     tree: SupervisorStatistics | None
     lag: LagStatistics | None
+    latency: LatencyStatistics | None
     bus: BusStatistics | None
     store: StoreStatistics | None
     gateway: GatewayStatistics
@@ -65,6 +67,7 @@ async def read(host: HostView, gateway: GatewayStatistics) -> Reading:
     return Reading(
         tree=None if host.tree is None else host.tree.statistics(),
         lag=host.loop_lag(),
+        latency=host.chain_latency(),
         bus=await _soon(host.bus.statistics),
         store=await _soon(host.store.statistics),
         gateway=gateway,
@@ -104,6 +107,8 @@ class _Host(Collector):
             yield from _tree(reading.tree)
         if reading.lag is not None:
             yield from _lag(reading.lag)
+        if reading.latency is not None:
+            yield from _latency(reading.latency)
         yield from _bus(reading.bus)
         yield from _store(reading.store)
         yield from _gateway(reading.gateway)
@@ -149,6 +154,17 @@ def _lag(lag: LagStatistics) -> Iterator[Metric]:
     holds = _counter("event_loop_holds", f"How often the event loop was held over {lag.threshold:g} s.")
     holds.add_metric([], lag.holds_total)
     yield holds
+
+
+def _latency(latency: LatencyStatistics) -> Iterator[Metric]:
+    what = f"From receipt of a chain until it is on the bus, enriched, over the last {latency.window:g} s"
+    for name, words, value in (
+        ("p50", "median", latency.p50),
+        ("p99", "99th percentile", latency.p99),
+        ("max", "the most", latency.maximum),
+    ):
+        if value is not None:
+            yield _one(f"chain_latency_{name}_seconds", f"{what}, {words}.", value)
 
 
 def _bus(bus: BusStatistics | None) -> Iterator[Metric]:

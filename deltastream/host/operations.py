@@ -24,6 +24,7 @@ from deltastream.bus.protocol import Bus, Gap, Record, matches
 from deltastream.errors import DeltaStreamError, MessageDecodeError
 from deltastream.host.config import Settings
 from deltastream.host.data_dir import DataDirectory
+from deltastream.latency import LatencyStatistics
 from deltastream.messages import DeadLetter, Message, Position, decode, encode, to_builtins
 from deltastream.seams import Seams
 from deltastream.sockets.statistics import SocketStatistics
@@ -83,6 +84,10 @@ class HostView(Protocol):
 
     def loop_lag(self) -> LagStatistics | None:
         """How late the event loop was lately."""
+        ...
+
+    def chain_latency(self) -> LatencyStatistics | None:
+        """How long chains took lately from the feed to the bus, enriched; None where none are here."""
         ...
 
     def socket_statistics(self) -> SocketStatistics | None:
@@ -164,6 +169,7 @@ async def status(host: HostView, request: Nothing) -> dict[str, Any]:
         "gateway": host.gateway_url,
         "tree": plain_tree(host.tree.statistics(), trio.current_time()) if host.tree is not None else None,
         "loop_lag": msgspec.to_builtins(host.loop_lag()),
+        "chain_latency": msgspec.to_builtins(host.chain_latency()),
         "bus": bus,
         "store": store,
         "sockets": msgspec.to_builtins(host.socket_statistics(), str_keys=True),

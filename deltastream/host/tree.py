@@ -23,6 +23,7 @@ from deltastream.feeds.replayed import Replayed
 from deltastream.host.config import PIPELINE, Settings
 from deltastream.host.control import serve_control
 from deltastream.host.data_dir import DataDirectory, open_data_directory
+from deltastream.latency import LatencyStatistics
 from deltastream.messages import Position
 from deltastream.seams import Seams
 from deltastream.storage import SqliteRepository
@@ -87,6 +88,7 @@ class Host:
         self._provider = self.make_provider()
         self.feed = Feed(self.bus, self._provider, seams)
         self.edge = self._make_edge()
+        self._enricher = Enricher(self.bus, self.store, settings.analytics, seams)
         self._lag = LoopLag()
 
     def make_bus(self) -> EmbeddedBus:
@@ -156,6 +158,10 @@ class Host:
         if self.tree is not None:
             self.tree.request_stop()
 
+    def chain_latency(self) -> LatencyStatistics | None:
+        """How long chains took from the feed to the bus, enriched; None where none are enriched here."""
+        return self._enricher.latency.statistics() if "enricher" in self.settings.actors else None
+
     def loop_lag(self) -> LagStatistics:
         """How late the event loop was lately."""
         return self._lag.statistics()
@@ -188,7 +194,7 @@ class Host:
         all_of_it = (
             ChildSpec(name="storage", start=Storage(bus, store).run),
             ChildSpec(name="analytics", start=Analytics(bus, store, seams).run),
-            ChildSpec(name="enricher", start=Enricher(bus, store, settings.analytics, seams).run),
+            ChildSpec(name="enricher", start=self._enricher.run),
             ChildSpec(name="feed", start=self._feed, restart=Restart.TRANSIENT),
         )
         return SupervisorSpec(

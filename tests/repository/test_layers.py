@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 LAYERS = (
-    {"errors", "seams", "_core"},
+    {"errors", "latency", "seams", "_core"},
     {"messages", "sockets.commands", "sockets.events", "sockets.updates"},
     {"accounts", "analytics", "bus", "client", "feeds", "market", "pricing", "storage"},
     {"gateway.settings", "gateway.exposure", "sockets.settings", "sockets.statistics"},

@@ -5,6 +5,7 @@ The same functions answer the control socket, see `deltastream.host.operations`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
@@ -14,11 +15,13 @@ import trio
 
 from deltastream.bus import BusStatistics
 from deltastream.gateway import metrics as numbers
+from deltastream.gateway.counters import GatewayStatistics
 from deltastream.gateway.problems import Problem
 from deltastream.gateway.routes._accounts import instant
 from deltastream.gateway.routing import Answer, Call, NoParameters, Route, route
 from deltastream.host import operations
 from deltastream.host.operations import HostView, OperationError
+from deltastream.latency import LatencyStatistics
 from deltastream.sockets.statistics import SocketStatistics
 from deltastream.storage.protocol import StoreStatistics
 from supervisors import ChildState, ErrorRecord, ExitReason, LagStatistics, MailboxStatistics
@@ -95,8 +98,31 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     children: tuple[Actor, ...] = ()
 
 
+class Requests(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway has done since it began.
+
+    Attributes:
+        active: on their way.
+        answered: so many.
+        seconds: that all of them took together.
+        sent_bytes: of bodies.
+        limited: refused by a rate limit.
+        defects: answered 500.
+    """
+
+    active: int
+    answered: int
+    seconds: float
+    sent_bytes: int
+    limited: int
+    defects: int
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The host at one instant.
+
+    Counts are since something began, and rates are the difference of two of them over that of
+    `tree.uptime_s`, which no change of the clock disturbs.
 
     Attributes:
         version: of DeltaStream.
@@ -104,9 +130,12 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
         feed: where its market comes from.
         tree: its actors.
         loop_lag: how late the event loop was lately.
+        chain_latency: how long chains took lately from the feed's receipt until they were on the bus,
+            enriched; null where this host enriches none.
         bus: topics, groups and how far each is; null where it did not answer.
         store: its size; null where it did not answer.
         sockets: clients and what they were sent; null where this host serves none.
+        requests: what this gateway has answered.
         errors: why a part did not answer.
         bytes_on_disk: by file or directory.
     """
@@ -116,9 +145,11 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     feed: str
     tree: Actor | None
     loop_lag: LagStatistics | None
+    chain_latency: LatencyStatistics | None
     bus: BusStatistics | None
     store: StoreStatistics | None
     sockets: SocketStatistics | None
+    requests: Requests
     errors: dict[str, str]
     bytes_on_disk: dict[str, int]
 
@@ -231,6 +262,7 @@ async def tree(call: Call[NoParameters, None]) -> Answer:
     """Show the actors with their restarts and lags, the bus and the store."""
     plain = await operations.status(call.services.host, operations.Nothing())
     plain["time"] = instant(plain.pop("time_ns"))
+    plain["requests"] = msgspec.to_builtins(_requests(call.services.counters.statistics()))
     return Answer(msgspec.convert(plain, HostStatus, builtin_types=(datetime,), str_keys=True))
 
 
@@ -321,6 +353,17 @@ async def _found(operation: Awaitable[T]) -> T:
         return await operation
     except OperationError as error:
         raise Problem("not_found", str(error)) from None
+
+
+def _requests(gateway: GatewayStatistics) -> Requests:
+    return Requests(
+        active=gateway.active,
+        answered=sum(gateway.requests.values()),
+        seconds=math.fsum(taken.total_s for taken in gateway.durations.values()),
+        sent_bytes=gateway.sent_bytes,
+        limited=gateway.limited,
+        defects=gateway.defects,
+    )
 
 
 def _typed(plain: dict[str, Any], kind: type[T]) -> T:

@@ -43,6 +43,7 @@ from deltastream.gateway.services import Services
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.host.config import Settings
 from deltastream.host.data_dir import DataDirectory
+from deltastream.latency import LatencyStatistics
 from deltastream.messages import CHAIN_ROWS, ROW, EnrichedChain, Message, OptionChain, Position
 from deltastream.seams import InlineThreads, Seams
 from deltastream.storage import SqliteRepository
@@ -107,6 +108,7 @@ class World:
     administration: Administration
     lag: LoopLag = field(default_factory=LoopLag)
     tree: Tree | None = None
+    enricher: Enricher | None = None
     gateway_url: str | None = None
     sent: list[Message] = field(default_factory=list)
     stopped_for: list[str] = field(default_factory=list)
@@ -126,6 +128,9 @@ class World:
 
     def loop_lag(self) -> LagStatistics | None:
         return self.lag.statistics()
+
+    def chain_latency(self) -> LatencyStatistics | None:
+        return None if self.enricher is None else self.enricher.latency.statistics()
 
     def socket_statistics(self) -> None:
         return None
@@ -291,12 +296,13 @@ async def _accounts(world: World, ctx: Any, /, *, task_status: trio.TaskStatus[N
 
 def _tree(world: World) -> SupervisorSpec:
     bus, store, seams = world.bus, world.store, world.seams
+    world.enricher = Enricher(bus, store, world.settings.analytics, seams)
     pipeline = SupervisorSpec(
         name="pipeline",
         children=(
             ChildSpec(name="storage", start=Storage(bus, store).run),
             ChildSpec(name="analytics", start=Analytics(bus, store, seams).run),
-            ChildSpec(name="enricher", start=Enricher(bus, store, world.settings.analytics, seams).run),
+            ChildSpec(name="enricher", start=world.enricher.run),
         ),
     )
     edge = SupervisorSpec(

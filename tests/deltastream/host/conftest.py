@@ -36,6 +36,9 @@ class Parts:
     def loop_lag(self) -> LagStatistics | None:
         return self.lag.statistics()
 
+    def chain_latency(self) -> None:
+        return None
+
     def socket_statistics(self) -> None:
         return None
 

@@ -9,8 +9,6 @@ from deltastream.storage import BadCursor
 T0 = 1_790_000_000_000_000_000
 ALL = {"start": 0, "end": 1 << 62}
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 async def test_metrics_may_be_thinned_out(repository_factory, make):
     """Of each interval since the epoch the last row, whichever pages they come in."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from deltastream.bus import Entry
-from deltastream.messages import UnderlyingTick
+from deltastream.messages import CHAIN_ROWS, OptionChain, UnderlyingTick
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -71,8 +72,39 @@ async def test_the_tree(site, client, admin):
     assert all(actor["state"] == "running" and actor["restarts"] == 0 for actor in actors.values())
     assert {group["group"] for group in status["bus"]["groups"]} <= {"storage", "analytics", "enricher"}
     assert re.fullmatch(r"2026-11-20T\d\d:\d\d:\d\d(Z|\+00:00)", status["time"])
+    assert status["chain_latency"] == {
+        "samples": 0, "p50": None, "p99": None, "maximum": None, "window": 60.0
+    }  # fmt: skip
+    assert status["requests"].items() >= {"active": 1, "answered": 0, "limited": 0, "defects": 0}.items()
     assert "pid" not in status
     assert "data_dir" not in status
+
+
+async def test_what_went_through_the_host_is_told(autojump_clock, site, client, admin):
+    begun = (await client.get("/api/system/tree", headers=admin)).json()
+    assert begun["tree"]["uptime_s"] is not None
+    now = site.world.clock.now_ns()
+    market = OptionChain(
+        product="XYZ", root="XYZ", expiry="2026-11-27", expiry_ts=now + 7 * 86_400 * 10**9, ts_event=now,
+        ts_recv=now - 250_000_000, spot=100.0, currency="USD", multiplier=100.0, exercise="american",
+        settlement="physical", oi_unit="contracts", volume_unit="contracts", oi_cadence="daily",
+        columns=np.full((CHAIN_ROWS, 3), np.nan), flags=(),
+    )  # fmt: skip
+    market.columns[0] = [90.0, 100.0, 110.0]
+    await site.world.append(market)
+    await site.world.settle()
+    status = (await client.get("/api/system/tree", headers=admin)).json()
+    latency = status["chain_latency"]
+    assert latency["samples"] == 1
+    assert 0.25 <= latency["p50"] == latency["p99"] == latency["maximum"] < 1.0
+    assert status["requests"]["answered"] == 1
+    assert status["requests"]["sent_bytes"] > 100
+    (topic,) = [one for one in status["bus"]["topics"] if one["topic"] == "enriched.chain.XYZ"]
+    assert topic["last_seq"] == 1
+    text = (await client.get("/metrics", headers=admin)).text
+    assert f"deltastream_chain_latency_p99_seconds {latency['p99']}" in text
+    await trio.sleep(61)
+    assert (await client.get("/api/system/tree", headers=admin)).json()["chain_latency"]["samples"] == 0
 
 
 def _walk(actor):
@@ -126,7 +158,7 @@ async def test_products_are_no_labels(site, client, admin):
     assert "P1" not in text
 
 
-async def test_parts_that_do_not_answer_are_down(site, client, admin):
+async def test_parts_that_do_not_answer_are_down(autojump_clock, site, client, admin):
     async def never():
         await trio.sleep_forever()
 
