@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import ssl
-from collections.abc import AsyncIterator, Callable
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import trio
@@ -53,6 +60,17 @@ from deltastream.storage import SqliteRepository
 from deltastream.storage.settings import StoreSettings
 
 FAST = SocketSettings(port=0, heartbeat_s=5, auth_s=2, drain_s=0.3, burst=200, commands_per_s=200)
+
+QUICK = {
+    "GATEWAY__PORT": "0",
+    "SOCKETS__PORT": "0",
+    "SOCKETS__HEARTBEAT_S": "1.2",
+    "SYNTHETIC__PRODUCTS": "NIFTY",
+    "SYNTHETIC__STRIKES": "9",
+    "SYNTHETIC__TICK_INTERVAL_S": "0.05",
+    "SYNTHETIC__CHAIN_INTERVAL_S": "1",
+}
+"""The environment of a host that says much soon."""
 
 
 class Ctx:
@@ -328,3 +346,85 @@ def client_of(model_client: Any) -> Callable[..., Any]:
         return Served(nothing, nothing, nothing, token, port, model_client, tls=tls).client(**how)
 
     return make
+
+
+class Running:
+    """A host in a process of its own."""
+
+    def __init__(self, directory: Path, log: Path, settings: dict[str, str]) -> None:
+        self.directory = directory
+        self.log = log
+        self.settings = settings
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("DELTASTREAM_")}
+        environment = others | {f"DELTASTREAM_{name}": value for name, value in self.settings.items()}
+        command = [sys.executable, "-m", "deltastream", "run", "--data-dir", str(self.directory)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        self.wait_for('"event":"started"')
+
+    def wait_for(self, text: str) -> None:
+        for _ in range(2000):
+            if text in self.log.read_text():
+                return
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
+    def end(self, how: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(10)
+
+    def ports(self) -> tuple[int, int]:
+        """Of the API and of the sockets."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        found = {line["logger"]: line["port"] for line in lines if line["event"] == "listening"}
+        return found["deltastream.gateway"], found["deltastream.sockets"]
+
+    def command(self, *args: str) -> str:
+        command = [sys.executable, "-m", "deltastream", *args, "--data-dir", str(self.directory)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def status(self) -> Any:
+        return json.loads(self.command("status", "--json"))
+
+    def token(self) -> str:
+        """An access token of the administrator."""
+        link = self.command("user", "link").rpartition("token=")[2].split()[0]
+        answer = httpx.post(f"http://127.0.0.1:{self.ports()[0]}/api/auth/link", json={"token": link})
+        assert answer.status_code == 200, answer.text
+        found: str = answer.json()["token"]
+        return found
+
+
+@pytest.fixture
+def run_host(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Runs a host with these settings beside quick ones, until the test ends."""
+    hosts: list[Running] = []
+
+    def run(**settings: str) -> Running:
+        hosts.append(Running(tmp_path / "data", tmp_path / "log", QUICK | settings))
+        hosts[-1].start()
+        return hosts[-1]
+
+    yield run
+    for host in hosts:
+        if host.process is not None and host.process.poll() is None:
+            host.process.kill()
+            host.process.wait()
+
+
+@pytest.fixture
+def running(run_host: Callable[..., Running]) -> Running:
+    """A host with quick settings."""
+    return run_host()
+
+
+@pytest.fixture
+def token(running: Running) -> str:
+    """An access token of its administrator."""
+    return running.token()

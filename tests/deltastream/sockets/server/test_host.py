@@ -2,94 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 import trio
 
-FAST = {
-    "GATEWAY__PORT": "0",
-    "SOCKETS__PORT": "0",
-    "SOCKETS__HEARTBEAT_S": "1.2",
-    "SYNTHETIC__PRODUCTS": "NIFTY",
-    "SYNTHETIC__STRIKES": "9",
-    "SYNTHETIC__TICK_INTERVAL_S": "0.05",
-    "SYNTHETIC__CHAIN_INTERVAL_S": "1",
-}
 ROOMS = ["general", "product:NIFTY", "chain:NIFTY", "surface:NIFTY"]
-
-
-class Running:
-    """A host in a process of its own."""
-
-    def __init__(self, directory: Path, log: Path) -> None:
-        self.directory = directory
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        others = {name: value for name, value in os.environ.items() if not name.startswith("DELTASTREAM_")}
-        environment = others | {f"DELTASTREAM_{name}": value for name, value in FAST.items()}
-        command = [sys.executable, "-m", "deltastream", "run", "--data-dir", str(self.directory)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        self.wait_for('"event":"started"')
-
-    def wait_for(self, text: str) -> None:
-        for _ in range(2000):
-            if text in self.log.read_text():
-                return
-            assert self.process is not None
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.02)
-        raise AssertionError(self.log.read_text())
-
-    def end(self, how: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(10)
-
-    def ports(self) -> tuple[int, int]:
-        """Of the API and of the sockets."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        found = {line["logger"]: line["port"] for line in lines if line["event"] == "listening"}
-        return found["deltastream.gateway"], found["deltastream.sockets"]
-
-    def command(self, *args: str) -> str:
-        command = [sys.executable, "-m", "deltastream", *args, "--data-dir", str(self.directory)]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def status(self) -> Any:
-        return json.loads(self.command("status", "--json"))
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    host = Running(tmp_path / "data", tmp_path / "log")
-    host.start()
-    yield host
-    if host.process is not None and host.process.poll() is None:
-        host.process.kill()
-        host.process.wait()
-
-
-@pytest.fixture
-def token(running: Running) -> str:
-    """An access token of the administrator."""
-    link = running.command("user", "link").rpartition("token=")[2].split()[0]
-    answer = httpx.post(f"http://127.0.0.1:{running.ports()[0]}/api/auth/link", json={"token": link})
-    assert answer.status_code == 200, answer.text
-    found: str = answer.json()["token"]
-    return found
 
 
 async def spoken(client: Any) -> None:
@@ -121,7 +43,7 @@ async def entered(client: Any, *, rooms: list[str] | None = None) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1])
-async def test_a_death_and_a_return(running: Running, token: str, client_of: Callable[..., Any], which: int):
+async def test_a_death_and_a_return(running: Any, token: str, client_of: Callable[..., Any], which: int):
     async with client_of(running.ports()[which], token) as client:
         await entered(client)
         await spoken(client)
@@ -152,7 +74,7 @@ async def test_a_death_and_a_return(running: Running, token: str, client_of: Cal
 
 
 @pytest.mark.slow
-async def test_the_apis_port(running: Running, token: str, client_of: Callable[..., Any]):
+async def test_the_apis_port(running: Any, token: str, client_of: Callable[..., Any]):
     api, _ = running.ports()
     bearer = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api}") as http:
@@ -195,7 +117,7 @@ async def test_the_apis_port(running: Running, token: str, client_of: Callable[.
     ],
 )
 async def test_what_is_wrong_ends_a_connection_of_the_apis_port(
-    running: Running, token: str, client_of: Callable[..., Any], data: bytes, code: int | None
+    running: Any, token: str, client_of: Callable[..., Any], data: bytes, code: int | None
 ):
     async with client_of(running.ports()[0], token) as client:
         await client.stream.send_all(data)
