@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -124,7 +124,8 @@ class Raw:
                 self.closed = (event.code, event.reason or "")
                 self._ready.append(None)
             case Ping():
-                await self.stream.send_all(self.ws.send(event.response()))
+                with suppress(trio.BrokenResourceError):  # what came before its end is to be read yet
+                    await self.stream.send_all(self.ws.send(event.response()))
             case Pong():
                 self.pongs.append(bytes(event.payload))
             case AcceptConnection() | RejectConnection():
