@@ -2,9 +2,7 @@
 
 The rules by which positions are checked: an update whose ``seq`` has been seen is a repetition and
 dropped; one whose ``first`` is greater than the last ``seq`` and 1 leaves something out that nobody
-meant to; a snapshot needs nothing before it, and begins anew. Where a room was resumed, the position
-in the answer counts as reached once what was missed has come, although a room that shows a part of
-its stream may have got nothing that bears it.
+meant to; a snapshot needs nothing before it, and begins anew.
 """
 
 from __future__ import annotations
@@ -36,13 +34,11 @@ __all__ = ["RoomState", "Rooms"]
 @dataclass(slots=True)
 class _Stream:
     """Attributes:
-    reached: where the server said that we are once all that was missed has come.
     whole: the snapshot that it begins with has come; else what we have is no place to go on from.
     """
 
     epoch: str
     seq: int
-    reached: int = 0
     whole: bool = False
     chains: dict[tuple[str, str], tuple[int, Chain]] = field(default_factory=dict)
 
@@ -67,13 +63,10 @@ class RoomState:
         """The server's answer, after which what we lack comes."""
         self.standing, self._refused = "in", False
         told, self._told, self._void = self._told, False, False
+        if joined.mode == "resumed":
+            return []
         place = wire.Place(joined.epoch or "", joined.seq or 0)
         places = {self.name: place} if joined.streams is None else joined.streams
-        if joined.mode == "resumed":
-            for name, place in places.items():
-                if name in self._streams:
-                    self._streams[name].reached = place.seq
-            return []
         before = self._streams
         self._streams = {name: _Stream(place.epoch, place.seq) for name, place in places.items()}
         if told:
@@ -109,7 +102,7 @@ class RoomState:
             stream = self._streams[name] = _Stream("", frame.first - 1)
         if frame.seq <= stream.seq:
             return []
-        if frame.first > stream.seq + 1 and frame.first > stream.reached + 1:
+        if frame.first > stream.seq + 1:
             return [self._lost(name, stream)]
         event = _event(frame, name, stream)
         if event is None:
@@ -123,9 +116,7 @@ class RoomState:
         for name, seq in ({self.name: seqs} if isinstance(seqs, int) else seqs).items():
             stream = self._streams.get(name)
             if stream is not None and stream.seq < seq:
-                if seq > stream.reached:
-                    return [self._lost(name, stream)]
-                stream.seq = seq
+                return [self._lost(name, stream)]
         return []
 
     def _snapshot(self, name: str, stream: _Stream, frame: Update) -> list[Event]:

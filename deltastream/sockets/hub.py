@@ -254,7 +254,7 @@ class Hub:
         changed = [entry for entry in stream.changed(before.seq) if takes(channel.room, entry)]
         if changed and changed[-1].seq == place.seq:
             return self._several(channel, stream, changed, before.seq, whole=True)
-        return self._snapshot(channel, stream, "conflated")  # the last that came has changed no state
+        return self._snapshot(channel, stream, None)  # the last that came has changed no state
 
     def _stream(self, name: str, topic: str) -> Stream:
         stream = self.streams.get(name)

@@ -167,43 +167,6 @@ async def test_a_change_of_a_chain_that_is_not_there(script, backend):
     await backend.run(user)
 
 
-async def test_a_part_of_a_stream_is_resumed_beyond_what_it_shows(script, backend, rng):
-    """The room of one expiry was resumed at 9, of which it shows nothing after 4."""
-
-    async def server(on):
-        await on.greet()
-        await on.enter("snapshot", 4)
-        await on.price(4, kind="snapshot", part=[1, 1], epoch="e1", own=4)
-
-    async def again(on):
-        await on.greet()
-        await on.enter("resumed", 9)
-        await on.say("heartbeat", ts=0, seqs={ROOM: 9})
-        await on.price(12, first=10)
-
-    async def once_more(on):
-        await on.greet()
-        await on.enter("resumed", 20)
-        await on.price(21)
-        await on.price(24, first=23)
-        await on.rest()
-
-    script.handlers = [server, again, once_more]
-
-    async def user():
-        async with connect(script.url, token="t", rng=rng) as client:
-            await client.subscribe(ROOM)
-            seen = [one for one in await seqs(client, 8) if not isinstance(one, Disconnected | Reconnected)]
-            assert seen[:3] == [4, 12, 21]
-            assert seen[3:] == [Interrupted(room=ROOM, stream=ROOM, after=21, reason="gap")]
-
-    await backend.run(user)
-    assert [heard["resume"] for heard in script.heard if heard["op"] == "subscribe"][1:3] == [
-        {ROOM: {"epoch": "e1", "seq": 4}},
-        {ROOM: {"epoch": "e1", "seq": 12}},
-    ]
-
-
 @pytest.mark.parametrize(
     "frame",
     [

@@ -354,6 +354,26 @@ def test_everybody_comes_to_the_servers_state_in_the_long_run(
     run(lambda stand, _: scenario(stand, rng, random_message, 1500), model_client)
 
 
+def test_who_fell_behind_a_message_that_came_late_has_lost_nothing(model_client: Any, chain: Any):
+    async def late(stand: Stand, nursery: trio.Nursery) -> None:
+        def publish(second: int, spot: float) -> None:
+            stand.publish("enriched.chain.NIFTY", chain(T0 + second * 10**9, spot=spot))
+
+        publish(1, 1.0)
+        stand.connect(0, "json", 1 << 30)
+        stand.enter(0, ["chain:NIFTY"], resume=False, full=False, later=False)
+        stand.members[0].free = 0
+        publish(3, 3.0)
+        await trio.testing.wait_all_tasks_blocked()
+        publish(2, 2.0)
+        await stand.settle()
+        (client,) = stand.clients
+        assert client.rooms["chain:NIFTY"]["chain:NIFTY"].seq == 3
+        assert client.snapshots == [None, None]
+
+    run(late, model_client)
+
+
 def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is passed over is not remembered to have missed anything."""
     monkeypatch.setattr(fanout, "_miss", lambda member, one: None)

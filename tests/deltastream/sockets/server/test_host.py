@@ -41,6 +41,20 @@ async def entered(client: Any, *, rooms: list[str] | None = None) -> Any:
             await trio.sleep(0.2)
 
 
+async def alive(client: Any, work: Callable[[], Any]) -> Any:
+    """Do something that takes a while; meanwhile the client reads, and answers pings."""
+
+    async def read() -> None:
+        while await client.frame() is not None:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        done = await trio.to_thread.run_sync(work)
+        nursery.cancel_scope.cancel()
+    return done
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1])
 async def test_a_death_and_a_return(running: Any, token: str, client_of: Callable[..., Any], which: int):
@@ -48,7 +62,7 @@ async def test_a_death_and_a_return(running: Any, token: str, client_of: Callabl
         await entered(client)
         await spoken(client)
         model = client.model
-        status = running.status()["sockets"]
+        status = (await alive(client, running.status))["sockets"]
         assert (status["connections"], status["rooms"]) == (1, 4)
         assert status["url"] == f"ws://127.0.0.1:{running.ports()[1]}/ws"
         running.end(signal.SIGKILL)
