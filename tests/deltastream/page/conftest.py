@@ -211,7 +211,7 @@ class Visit:
         self.context.set_default_timeout(15_000)
         self.context.add_init_script(WATCH)
         self.context.on("console", self._hear)
-        self.context.on("weberror", lambda error: self.mistakes.append(f"error: {error.error}"))
+        self.context.on("weberror", lambda error: self._complain("error", str(error.error)))
         self.context.on("request", self._see)
         self.page = self.context.new_page()
 
@@ -244,9 +244,11 @@ class Visit:
         self.context.close()
 
     def _hear(self, message: Any) -> None:
-        text = f"{message.type}: {message.text} ({message.location.get('url', '')})"
-        if not any(pattern.search(message.text) for pattern in self._expected):
-            self.mistakes.append(text)
+        self._complain(f"{message.type} of {message.location.get('url', '')}", message.text)
+
+    def _complain(self, kind: str, text: str) -> None:
+        if not any(pattern.search(text) for pattern in self._expected):
+            self.mistakes.append(f"{kind}: {text}")
 
     def _see(self, request: Any) -> None:
         if not request.url.startswith((self.host.url + "/", "data:", "blob:" + self.host.url)):
