@@ -50,8 +50,10 @@ strikes = 41
 max_attempts = 1
 """
 ADMIN, PASSWORD = "admin@localhost", "correct horse battery"
-GL = re.compile(r"^\[\.WebGL-0x[0-9a-f]+\]GL Driver Message|GPU stall due to ReadPixels|WebGL.*software")
-"""What Chromium says of drawing without a graphics card."""
+SLOW_DRAWING = re.compile(
+    r"^\[\.WebGL-0x[0-9a-f]+\]GL Driver Message|GPU stall due to ReadPixels|^Canvas2D: Multiple readback"
+)
+"""What Chromium says of drawing without a graphics card: that it takes long."""
 
 WATCH = """
 addEventListener("securitypolicyviolation", (event) => {
@@ -206,7 +208,7 @@ class Visit:
     def __init__(self, browser: Any, host: Host, expected: Sequence[str], options: Mapping[str, Any]) -> None:
         self.host = host
         self.mistakes: list[str] = []
-        self._expected = [GL, *map(re.compile, expected)]
+        self._expected = [SLOW_DRAWING, *map(re.compile, expected)]
         self.context = browser.new_context(**{"base_url": host.url, "locale": "en-GB", **options})
         self.context.set_default_timeout(15_000)
         self.context.add_init_script(WATCH)
@@ -253,6 +255,40 @@ class Visit:
     def _see(self, request: Any) -> None:
         if not request.url.startswith((self.host.url + "/", "data:", "blob:" + self.host.url)):
             self.mistakes.append(f"another host was asked: {request.url}")
+
+
+class Wire:
+    """Stands between a page and its sockets: what it holds back, the page is never told.
+
+    Attributes:
+        frames: what the page was told so far, in order, over all connections.
+    """
+
+    def __init__(self, visitor: Visit) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self._holds = False
+        visitor.context.route_web_socket("**/ws", self._come)
+
+    def hold(self) -> None:
+        """From now on the page is told nothing."""
+        self._holds = True
+
+    def last(self, event: str, **data: Any) -> dict[str, Any]:
+        """The newest frame of an event whose data has these values."""
+        for frame in reversed(self.frames):
+            if frame["event"] == event and data.items() <= frame["data"].items():
+                return frame
+        raise LookupError(f"no {event} of {data}")
+
+    def _come(self, socket: Any) -> None:
+        server = socket.connect_to_server()
+
+        def tell(text: str) -> None:
+            if not self._holds:
+                self.frames.append(json.loads(text))
+                socket.send(text)
+
+        server.on_message(tell)
 
 
 class _Shared:
@@ -339,6 +375,12 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
     for each in visits:
         each.close()
     assert [mistake for each in visits for mistake in each.mistakes] == []
+
+
+@pytest.fixture
+def wire() -> type[Wire]:
+    """Makes a wire for a visit, before its page is opened."""
+    return Wire
 
 
 class Modules:

@@ -1,0 +1,103 @@
+"""The charts: each is drawn, says what it shows, and gives its picture and its numbers."""
+
+from __future__ import annotations
+
+import csv
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ADMIN = "admin@localhost"
+NAMES = ["price", "interest", "ratios", "straddle", "smile", "term", "surface"]
+DRAWN = """(name) => {
+  const plot = document.querySelector(`[data-chart=${name}] .chart-plot`);
+  return plot !== null && !plot.hidden && plot.querySelector(".main-svg") !== null
+    && document.querySelector(`[data-chart=${name}] .chart-controls button[disabled]`) === null;
+}"""
+
+
+@pytest.fixture
+def opened(host, visit):
+    """Opens one chart of a product, and waits until it is drawn."""
+
+    def come(name: str, product: str = "NIFTY", **options: Any) -> Any:
+        visitor = visit(host, **options)
+        visitor.context.add_init_script(
+            f'if (!localStorage.deltastream) localStorage.deltastream = \'{{"charts":["{name}"]}}\''
+        )
+        visitor.log_in()
+        visitor.open(f"charts/{product}")
+        visitor.eventually(lambda: visitor.page.evaluate(DRAWN, name), 45)
+        return visitor
+
+    return come
+
+
+def saved(page: Any, name: str, kind: str, folder: Path) -> Path:
+    button = page.locator(f"[data-chart={name}]").get_by_role("button", name=kind, exact=False)
+    with page.expect_download(timeout=30_000) as downloading:
+        button.last.click()
+    file = folder / downloading.value.suggested_filename
+    downloading.value.save_as(file)
+    assert file.suffix == f".{kind.lower()}"
+    return file
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_drawn_and_given_away(opened, tmp_path: Path, name):
+    visitor = opened(name)
+    page = visitor.page
+    assert page.locator(f"[data-chart={name}] h2").inner_text()
+    assert len(page.locator(f"[data-chart={name}] figcaption").inner_text()) > 20
+    picture = saved(page, name, "PNG", tmp_path).read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert width > 300
+    assert height > 150
+    rows = list(csv.reader(saved(page, name, "CSV", tmp_path).read_text().splitlines()))
+    assert len(rows) > 1
+    assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_the_numbers_of_open_interest_are_those_of_the_api(host, opened, tmp_path: Path):
+    visitor = opened("interest")
+    before = host.get("/api/data/chain/NIFTY?layout=columns", ADMIN)["chains"][0]
+    text = saved(visitor.page, "interest", "CSV", tmp_path).read_text()
+    rows = list(csv.reader(text.splitlines()))
+    strikes = [float(row[rows[0].index("strike")]) for row in rows[1:]]
+    assert strikes
+    assert set(strikes) <= set(before["calls"]["strike"])
+
+
+def test_charts_are_chosen_and_remembered(opened):
+    visitor = opened("price")
+    page = visitor.page
+    page.locator("[data-show=smile]").click()
+    page.locator("[data-chart=smile]").wait_for()
+    assert page.locator("[data-show=smile]").get_attribute("aria-pressed") == "true"
+    page.locator("[data-show=price]").click()
+    page.locator("[data-chart=price]").wait_for(state="detached")
+    page.reload()
+    page.locator("[data-chart=smile]").wait_for()
+    assert page.locator("[data-chart]").count() == 1
+
+
+def test_what_is_under_the_pointer_is_told(opened):
+    visitor = opened("smile")
+    page = visitor.page
+    box = page.locator("[data-chart=smile] .nsewdrag").first.bounding_box()
+    shown = page.locator("[data-chart=smile] .hoverlayer .hovertext, [data-chart=smile] .hoverlayer .legend")
+
+    def told() -> bool:
+        for share in (0.35, 0.45, 0.5, 0.55, 0.65):
+            page.mouse.move(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
+            page.wait_for_timeout(120)
+            if shown.count():
+                return True
+        return False
+
+    visitor.eventually(told)
