@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
+
 from deltastream.bus.protocol import Gap, Record
 from deltastream.errors import MessageDecodeError
 from deltastream.messages import Message, Position, decode, encode
@@ -40,8 +42,8 @@ def understood(frame: bytes) -> tuple[bytes, Message | None]:
     return encode(read), read
 
 
-class Seen:
-    """One message of the log.
+class Seen(msgspec.Struct, eq=False, gc=False):
+    """One message of the log. There are many, and none is part of a cycle: no collector looks at them.
 
     Attributes:
         number: counts the messages of its topic in the order seen, over all epochs, from 0.
@@ -49,29 +51,24 @@ class Seen:
         digest: of its frame.
         ts_event: when it happened.
         note: what the model keeps of it.
-        sound: it is what its type says; only of such a message the full effect can be demanded.
         at: virtual seconds at which it was seen.
+        sound: it is what its type says; only of such a message the full effect can be demanded.
         trimmed: it has left the journal, and a store that has lost its effect cannot have it again.
         void: its position was lost with a damaged journal: it may or may not have had its effect.
         dead: groups that gave it up; "lost" where one may have, and damage took the letter.
     """
 
-    __slots__ = (
-        "at", "dead", "digest", "epoch", "note", "number", "seq", "sound", "trimmed", "ts_event", "void",
-    )  # fmt: skip
-
-    def __init__(self, number: int, epoch: int, seq: int, digest: bytes, ts_event: int) -> None:
-        self.number = number
-        self.epoch = epoch
-        self.seq = seq
-        self.digest = digest
-        self.ts_event = ts_event
-        self.note: Any = None
-        self.at = 0.0
-        self.sound = True
-        self.trimmed = False
-        self.void = False
-        self.dead: tuple[str, ...] = ()
+    number: int
+    epoch: int
+    seq: int
+    digest: bytes
+    ts_event: int
+    note: Any = None
+    at: float = 0.0
+    sound: bool = True
+    trimmed: bool = False
+    void: bool = False
+    dead: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[int, int, int]:

@@ -67,20 +67,17 @@ class StatusNote(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class MarketNote:
+class MarketNote(msgspec.Struct, eq=False, gc=False):
     """A market chain.
 
     Attributes:
         source: the chain itself until its result was compared, None afterwards.
     """
 
-    __slots__ = ("source",)
-
-    def __init__(self, source: OptionChain) -> None:
-        self.source: OptionChain | None = source
+    source: OptionChain | None
 
 
-class EnrichedNote:
+class EnrichedNote(msgspec.Struct, eq=False, gc=False):
     """An enriched chain.
 
     Attributes:
@@ -89,25 +86,17 @@ class EnrichedNote:
         source: number of the market chain it was derived from, once that is known.
     """
 
-    __slots__ = ("expiry_ts", "metrics", "series", "smile", "source")
-
-    def __init__(self, chain: EnrichedChain) -> None:
-        self.series: Series = (chain.root, chain.expiry)
-        self.expiry_ts = chain.expiry_ts
-        pain = chain.max_pain_interval or (None, None)
-        values = (*(getattr(chain, name) for name in METRIC_NAMES[:-2]), *pain)
-        self.metrics: tuple[float | None, ...] = tuple(None if x != x else x for x in values)
-        self.smile = _smile(chain)
-        self.source: int | None = None
+    series: Series
+    expiry_ts: int
+    metrics: tuple[float | None, ...]
+    smile: bytes | None
+    source: int | None = None
 
 
-class SurfaceNote:
+class SurfaceNote(msgspec.Struct, frozen=True, gc=False):
     """A surface: the digests of its slices, in order."""
 
-    __slots__ = ("slices",)
-
-    def __init__(self, surface: VolatilitySurface) -> None:
-        self.slices = tuple(_slice(each) for each in surface.slices)
+    slices: tuple[bytes, ...]
 
 
 Note = TickNote | StatusNote | MarketNote | EnrichedNote | SurfaceNote
@@ -142,11 +131,15 @@ def _market(chain: OptionChain) -> tuple[Note, bool]:
 
 
 def _enriched(chain: EnrichedChain) -> tuple[Note, bool]:
-    return EnrichedNote(chain), _dated(chain.expiry) and _storable(chain.ts_event)
+    pain = chain.max_pain_interval or (None, None)
+    values = (*(getattr(chain, name) for name in METRIC_NAMES[:-2]), *pain)
+    metrics = tuple(None if x != x else x for x in values)
+    note = EnrichedNote((chain.root, chain.expiry), chain.expiry_ts, metrics, _smile(chain))
+    return note, _dated(chain.expiry) and _storable(chain.ts_event)
 
 
 def _surface(surface: VolatilitySurface) -> tuple[Note, bool]:
-    return SurfaceNote(surface), _storable(surface.ts_event)
+    return SurfaceNote(tuple(map(_slice, surface.slices))), _storable(surface.ts_event)
 
 
 _NOTES: Final[dict[type[Message], Callable[[Any], tuple[Note, bool]]]] = {
