@@ -18,6 +18,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from deltastream.messages import DeadLetter, Message, Position
 
 __all__ = [
@@ -56,8 +58,7 @@ class Entry:
     frame: bytes | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A message in the log, as followers see it."""
 
     topic: str
@@ -65,8 +66,7 @@ class Record:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Record):
+class Delivery(Record, frozen=True):
     """A message handed to a group, to be acknowledged or failed.
 
     Attributes:

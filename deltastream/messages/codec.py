@@ -60,6 +60,7 @@ KINDS: Final[tuple[type[Message], ...]] = (
 
 MAGIC: Final = b"DSM1"
 _FIXED: Final = struct.Struct("<4sBBHII")
+_NUMBERS: Final = np.dtype("<f8")
 _NUMBER: Final = {kind: number for number, kind in enumerate(KINDS)}
 _EMPTY: Final = np.empty((0, 0))
 # Broken text is a ValueError, an absurd number an OverflowError, deep nesting a RecursionError.
@@ -101,10 +102,10 @@ def encode(message: Message) -> bytes:
     """
     head = _head_encoder.encode(message)
     rows = strikes = 0
-    matrix = b""
+    matrix: bytes | memoryview = b""
     if isinstance(message, ChainHead):
         rows, strikes = _checked_shape(message)
-        matrix = np.ascontiguousarray(message.columns).astype("<f8", copy=False).tobytes()
+        matrix = np.ascontiguousarray(message.columns, dtype=_NUMBERS).data
     padding = -(_FIXED.size + len(head)) % 8
     fixed = _FIXED.pack(MAGIC, _NUMBER[type(message)], message.v, rows, strikes, len(head))
     return b"".join((fixed, head, b"\0" * padding, matrix))
@@ -135,7 +136,7 @@ def decode(frame: bytes) -> Message:
     if isinstance(message, ChainHead):
         if rows != message.ROWS:
             raise MessageDecodeError(f"{cls.__struct_config__.tag} with {rows} rows, expected {message.ROWS}")
-        matrix = np.frombuffer(frame, dtype="<f8", offset=start).reshape(rows, strikes)
+        matrix = np.frombuffer(frame, dtype=_NUMBERS, offset=start).reshape(rows, strikes)
         msgspec.structs.force_setattr(message, "columns", matrix)
     return message
 
