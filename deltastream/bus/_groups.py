@@ -101,7 +101,9 @@ class Share:
 
     def ready(self, now: float) -> bool:
         """Whether there is something to hand out."""
-        return self.cursor < self.topic.last or bool(self.returned) or self.due(now)
+        if self.cursor < self.topic.last or self.returned:
+            return True
+        return bool(self.retries) and self.due(now)
 
     def idle(self) -> bool:
         """Whether it can change hands."""

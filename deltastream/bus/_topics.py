@@ -6,6 +6,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import trio
@@ -105,11 +106,14 @@ class Topic:
 
     def cached(self, after: int, limit: int) -> Sequence[Record] | None:
         """Up to `limit` messages with seq > `after` from memory; None where the journal must be read."""
-        skip = after - (self.last - len(self.recent))
-        if skip < 0:
+        recent, count = self.recent, self.last - after
+        if count > len(recent):
             return None
-        recent = self.recent  # from its nearer end: readers are mostly at the last
-        return [recent[place] for place in range(skip, min(skip + limit, len(recent)))]
+        if count <= limit:  # all of the rest: readers are mostly at the last
+            newest = list(islice(reversed(recent), count))
+            newest.reverse()
+            return newest
+        return [recent[place - count] for place in range(limit)]
 
     def statistics(self, epoch: str) -> TopicStatistics:
         """Its extent and size."""
