@@ -73,6 +73,7 @@ class Observer:
             self.positions[item.topic] = position
             self.seen[item.topic] = position.seq
             self.frame = encode(item.message)
-            self._digest.update(f"{item.topic}@{position.epoch}:{position.seq}\n".encode() + self.frame)
+            self._digest.update(f"{item.topic}@{position.epoch}:{position.seq}\n".encode())
+            self._digest.update(self.frame)
         for hook in self._world.on_record:
             hook(item)

@@ -186,7 +186,7 @@ class Readers:
                 continue
             for topic, (epoch, seq) in ends.items():
                 position = reader.positions.get(topic, Position(epoch, 0))
-                if _follows(reader, topic) and position.epoch == epoch and position.seq < seq:
+                if position.epoch == epoch and position.seq < seq and _follows(reader, topic):
                     self._complain(
                         "reader_behind", f"reader {reader.number}: {topic} at {position.seq}, behind {seq}"
                     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
+import msgspec
 import trio
 
 __all__ = ["SimClock", "SimIds", "SimSecrets", "SimThreads", "ThreadHook", "Work"]
@@ -61,8 +61,7 @@ class SimSecrets:
         return self._rng.randbytes(count)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """One piece of work that a process gives to a thread.
 
     Attributes:
@@ -188,9 +187,3 @@ class SimThreads:
     async def _take_time(self, draw: float) -> None:
         draw *= draw
         await self._doze(_SHORTEST_S + (_LONGEST_S - _SHORTEST_S) * draw * draw)
-
-
-def _area(module: str) -> str:
-    if module.startswith("deltastream.bus."):
-        return "journal"
-    return "store" if module.startswith("deltastream.storage.") else module.rpartition(".")[2]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["ReaderFaults", "inject"]
 
 
-def inject(world: World, plan: Plan) -> ReaderFaults:
+def inject(world: World, plan: Plan) -> ReaderFaults | None:
     """Have everything that a plan says happen to a world that has not run yet.
 
     Returns:
-        What the readers of the world obey.
+        What the readers of the world obey; None where nothing is asked of them.
     """
     faults = plan.faults
     feed = FeedFaults(world, faults)
@@ -32,10 +32,12 @@ def inject(world: World, plan: Plan) -> ReaderFaults:
     if crashes.any:
         world.wrap_child.append(crashes.wrap)
     disk = DiskFaults(world, faults)
-    if disk.any:
+    if disk.slows:
         world.on_thread.append(disk)
+    if disk.fails:
         world.around.append(disk.in_force)
     process = ProcessFaults(world, faults, disk.synced)
     if process.any:
         world.around.append(process.in_force)
-    return ReaderFaults(world, faults)
+    readers = ReaderFaults(world, faults)
+    return readers if readers.any else None

@@ -62,10 +62,14 @@ class DiskFaults:
         self.synced: dict[str, Synced] = {}
 
     @property
-    def any(self) -> bool:
-        """Whether there is a fault of the disk at all."""
-        lists = (self._errors, self._full, self._slow, self._deaths, self._torn)
-        return self._watches_syncs or any(lists)
+    def slows(self) -> bool:
+        """Whether work takes longer at some time."""
+        return bool(self._slow)
+
+    @property
+    def fails(self) -> bool:
+        """Whether statements do not just run, or have to be watched."""
+        return self._watches_syncs or any((self._errors, self._full, self._deaths, self._torn))
 
     async def before(self, work: Work) -> None:
         """See `ThreadHook`: what a slow disk does."""
@@ -114,13 +118,12 @@ class DiskFaults:
         for full in self._full:
             _leave_empty(path, file, full, errno.ENOSPC, 0.5)
 
-    def reach(self, connection: _Connection, sql: str) -> Torn | None:
+    def reach(self, connection: _Connection, sql: str, verb: str) -> Torn | None:
         """A statement is about to run: kill the process, raise, or let it be.
 
         Returns:
             The log as it is before a commit that shall be torn.
         """
-        verb = sql.lstrip()[:6].upper()
         for death in self._deaths:
             if death.fault.moment == "before":
                 self._kill(death, connection, verb)
@@ -140,12 +143,11 @@ class DiskFaults:
                     return Torn(connection.path, torn)
         return None
 
-    def pass_by(self, connection: _Connection, sql: str, torn: Torn | None) -> None:
+    def pass_by(self, connection: _Connection, verb: str, torn: Torn | None) -> None:
         """A statement has run."""
         if torn is not None and not self._world.closing and torn.whole:
             fault = torn.armed.fault
             self._world.kill(0, torn.tear, fault.down_s)
-        verb = sql.lstrip()[:6].upper()
         if self._watches_syncs and verb == "COMMIT" and connection.syncs:
             self.synced[connection.file] = Synced.of(connection.path)
         for death in self._deaths:
@@ -210,19 +212,27 @@ class _Connection(sqlite3.Connection):
         disk = self._disk
         if disk is None or not self._host.alive:
             return super().execute(sql, parameters)
-        torn = disk.reach(self, sql)
+        verb = _verb(sql)
+        torn = disk.reach(self, sql, verb)
         cursor = super().execute(sql, parameters)
-        disk.pass_by(self, sql, torn)
+        disk.pass_by(self, verb, torn)
         return cursor
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         """As the module's."""
-        if self._disk is None or not self._host.alive:
+        disk = self._disk
+        if disk is None or not self._host.alive:
             return super().executemany(sql, parameters)
-        self._disk.reach(self, sql)
+        verb = _verb(sql)
+        disk.reach(self, sql, verb)
         cursor = super().executemany(sql, parameters)
-        self._disk.pass_by(self, sql, None)
+        disk.pass_by(self, verb, None)
         return cursor
+
+
+def _verb(sql: str) -> str:
+    """The first six letters of a statement."""
+    return sql.lstrip()[:6].upper()
 
 
 def _fail(connection: _Connection, code: int, keeps_transaction: bool) -> NoReturn:

@@ -22,6 +22,11 @@ class ReaderFaults:
         self._stalls = arm(world, faults, kinds.ReaderStalls)
         self._absences = arm(world, faults, kinds.ReaderLeaves)
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is asked of a reader."""
+        return bool(self._stalls or self._absences)
+
     async def stall(self, reader: int) -> None:
         """Wait for as long as this reader shall take nothing, where it shall. Cancellation: no effect."""
         for stall in self._stalls:
