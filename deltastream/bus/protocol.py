@@ -76,8 +76,7 @@ class Delivery(Record, frozen=True):
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """Messages a reader will not see: trimmed by retention, or void because the epoch changed.
 
     Attributes:
@@ -102,8 +101,7 @@ class Gap:
         return Position(self.new_epoch, self.first - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicStatistics:
+class TopicStatistics(msgspec.Struct, frozen=True):
     """One topic: its extent and size.
 
     Attributes:
@@ -122,8 +120,7 @@ class TopicStatistics:
     last_ts: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatistics:
+class GroupStatistics(msgspec.Struct, frozen=True):
     """One group on one topic: how far it is and what it still owes.
 
     Attributes:
@@ -146,8 +143,7 @@ class GroupStatistics:
     lost: int
 
 
-@dataclass(frozen=True, slots=True)
-class BusStatistics:
+class BusStatistics(msgspec.Struct, frozen=True):
     """The whole bus.
 
     Attributes:
@@ -169,8 +165,8 @@ class BusStatistics:
     appended: int
     duplicates: int
     bytes_on_disk: int
-    topics: tuple[TopicStatistics, ...] = field(default=())
-    groups: tuple[GroupStatistics, ...] = field(default=())
+    topics: tuple[TopicStatistics, ...] = ()
+    groups: tuple[GroupStatistics, ...] = ()
 
 
 class Consumer(Protocol):

@@ -110,11 +110,13 @@ class Writer:
     ) -> list[tuple[Record, int]]:
         by_stream: dict[int, dict[int, Record]] = {}
         reached: dict[str, tuple[int, int]] = {}
-        for record in records:
-            stream, seq = self._place(record)
+        places = [(record, self._place(record)) for record in records]
+        for record, (stream, seq) in places:
             by_stream.setdefault(stream, {}).setdefault(seq, record)
-        for record in filter(_in_line, (*records, *passed)):
-            reached[record.topic] = max(reached.get(record.topic, (0, 0)), self._place(record))
+        places += [(record, self._place(record)) for record in passed if _in_line(record)]
+        for record, place in places:
+            if _in_line(record):
+                reached[record.topic] = max(reached.get(record.topic, place), place)
         fresh = []
         for stream, by_seq in by_stream.items():
             new = claim(self.connection, stream, by_seq)
