@@ -179,7 +179,7 @@ def run(
         Hung: the run would never end.
     """
     clock = clock or VirtualClock()
-    with _scheduled_from(seed), _sleeping_by(clock):
+    with _scheduled_from(seed), _timed_by(clock):
         try:
             return trio.run(clock.watch, async_fn, *args, clock=clock)
         except trio.TrioInternalError as error:
@@ -202,14 +202,14 @@ def forget(doomed: list[object]) -> None:
 
 
 @contextmanager
-def _sleeping_by(clock: VirtualClock) -> Iterator[None]:
-    """Have Trio's sleeps go through the clock; afterwards as before."""
-    before = trio.sleep, trio.sleep_until
-    trio.sleep, trio.sleep_until = clock.sleep, clock.sleep_until
+def _timed_by(clock: VirtualClock) -> Iterator[None]:
+    """Have who sleeps by Trio, or asks it for the time, come to the clock itself; afterwards as before."""
+    before = trio.sleep, trio.sleep_until, trio.current_time
+    trio.sleep, trio.sleep_until, trio.current_time = clock.sleep, clock.sleep_until, clock.current_time
     try:
         yield
     finally:
-        trio.sleep, trio.sleep_until = before
+        trio.sleep, trio.sleep_until, trio.current_time = before
 
 
 @contextmanager
