@@ -103,7 +103,7 @@ class Invariants:
         if seen is None or not isinstance(item, Record):
             return
         seen.at = self._world.now()
-        self._accepted.see(item.topic, item.position, seen)
+        self._accepted.see(item.topic, item.position, seen, item.message)
         if isinstance(item.message, MarketStatus):
             self._freshness.publish(self._world.now(), item.message)
 
