@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 import trio
 
+from deltastream.actors._listening import Bound, Listening
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
 from supervisors import Context
 
 if TYPE_CHECKING:
     from deltastream.gateway.services import Services
-    from deltastream.gateway.serving import Bound
 
 __all__ = ["Gateway"]
 
@@ -35,18 +34,17 @@ class Gateway:
         self._services = services
         self._settings = settings
         self._seams = seams
-        self._bound: Bound | None = None
-        self._listens = False
+        self._listening = Listening(log)
 
     @property
     def bound(self) -> Bound | None:
         """Where it listens, or did before it ended; None before it first has."""
-        return self._bound
+        return self._listening.bound
 
     @property
     def url(self) -> str | None:
         """By what a browser reaches it; None where it does not listen."""
-        return self._bound.url if self._bound is not None and self._listens else None
+        return self._listening.url
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve until cancelled.
@@ -57,35 +55,9 @@ class Gateway:
             CannotListen: the address, the port or the certificate cannot be used.
         """
         make_app, routes, serve = await self._seams.threads.run(_imported)
-        settings = self._settings
-        if self._bound is not None:
-            settings = msgspec.structs.replace(settings, port=self._bound.port)
-        try:
-            await serve(
-                make_app(self._services(), routes),
-                settings,
-                self._seams,
-                task_status=_Started(self, task_status),
-            )
-        finally:
-            self._listens = False
-
-    def _started(self, bound: Bound) -> None:
-        self._bound = bound
-        self._listens = True
-        log.info("listening", url=bound.url, host=bound.host, port=bound.port)
-
-
-class _Started:
-    """Notes where the server listens before it tells the supervisor."""
-
-    def __init__(self, gateway: Gateway, task_status: trio.TaskStatus[None]) -> None:
-        self._gateway = gateway
-        self._task_status = task_status
-
-    def started(self, bound: Any = None) -> None:
-        self._gateway._started(bound)
-        self._task_status.started()
+        settings = self._listening.again(self._settings)
+        with self._listening.noted(task_status) as status:
+            await serve(make_app(self._services(), routes), settings, self._seams, task_status=status)
 
 
 def _imported() -> tuple[Any, Any, Any]:

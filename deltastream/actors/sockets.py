@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 import trio
 
+from deltastream.actors._listening import Listening
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
 from deltastream.sockets.settings import SocketSettings
@@ -16,7 +16,6 @@ from supervisors import Context
 
 if TYPE_CHECKING:
     from deltastream.sockets.desk import Desk
-    from deltastream.sockets.server import Bound
 
 __all__ = ["Sockets"]
 
@@ -47,13 +46,12 @@ class Sockets:
         self._gateway = gateway
         self._page_port = page_port
         self._seams = seams
-        self._bound: Bound | None = None
-        self._listens = False
+        self._listening = Listening(log)
 
     @property
     def url(self) -> str | None:
         """By what clients reach it; None where it does not listen."""
-        return self._bound.url if self._bound is not None and self._listens else None
+        return self._listening.url
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve until cancelled.
@@ -64,37 +62,16 @@ class Sockets:
             CannotListen: the address, the port or the certificate cannot be used.
         """
         serve = await self._seams.threads.run(_imported)
-        settings = self._settings
-        if self._bound is not None:
-            settings = msgspec.structs.replace(settings, port=self._bound.port)
-        try:
+        settings = self._listening.again(self._settings)
+        with self._listening.noted(task_status) as status:
             await serve(
                 self._desk(),
                 settings,
                 self._gateway,
                 self._seams,
                 page_port=self._page_port,
-                task_status=_Started(self, task_status),
+                task_status=status,
             )
-        finally:
-            self._listens = False
-
-    def _started(self, bound: Bound) -> None:
-        self._bound = bound
-        self._listens = True
-        log.info("listening", url=bound.url, host=bound.host, port=bound.port)
-
-
-class _Started:
-    """Notes where the server listens before it tells the supervisor."""
-
-    def __init__(self, sockets: Sockets, task_status: trio.TaskStatus[None]) -> None:
-        self._sockets = sockets
-        self._task_status = task_status
-
-    def started(self, bound: Any = None) -> None:
-        self._sockets._started(bound)
-        self._task_status.started()
 
 
 def _imported() -> Any:

@@ -320,8 +320,8 @@ class Hosted:
         return self.edge._present_desk()
 
     def client(self, **how: Any) -> Any:
-        sockets, gateway = self.edge.sockets, self.edge.gateway
-        port = self._rng.choice((sockets, gateway))._bound.port  # type: ignore[union-attr]  # both have started
+        actor: Any = self._rng.choice((self.edge.sockets, self.edge.gateway))
+        port = actor._listening.bound.port
         return self._make(port, self.token, tls=self.tls, **how)
 
 
