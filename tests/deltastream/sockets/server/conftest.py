@@ -249,7 +249,7 @@ class Port:
                 if self._which == "api":
                     sockets = SocketEndpoint(self._desk, self._settings, seams)
                     app = make_app(replace(self._services, sockets=sockets), ROUTES)
-                    serve_quickly = partial(serve_api, patience=Patience(head=1.0))
+                    serve_quickly = partial(serve_api, patience=Patience(head=1.0, idle=0.5))
                     bound = await nursery.start(serve_quickly, app, gateway, seams)
                 else:
                     at = msgspec.structs.replace(self._settings, port=self.port)
