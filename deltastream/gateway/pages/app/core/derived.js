@@ -20,16 +20,19 @@ export function gammaDigits(spot) {
 }
 
 /**
- * What the options expect until they expire: the straddle, and one standard deviation S·σ·√t.
+ * What the options expect until they expire: the straddle; one standard deviation S·σ·√t, and the lognormal
+ * band F·exp(∓σ·√t) that belongs to it.
  * @param {Record<string, any>} head
  */
 export function expectedMove(head) {
-  const { spot, atm_iv: iv, t, atm_straddle_price: straddle } = head;
+  const { spot, forward, atm_iv: iv, t, atm_straddle_price: straddle } = head;
   const known = spot !== null && spot > 0;
-  const sigma = known && iv !== null && t !== null && t > 0 ? spot * iv * Math.sqrt(t) : null;
+  const s = iv !== null && t !== null && t > 0 ? iv * Math.sqrt(t) : null;
+  const sigma = known && s !== null ? spot * s : null;
+  const band = forward !== null && s !== null ? [forward * Math.exp(-s), forward * Math.exp(s)] : null;
   return {
     straddle: { points: straddle, share: known && straddle !== null ? straddle / spot : null, coverage: ATM_COVERAGE },
-    sigma: { points: sigma, share: sigma === null ? null : sigma / spot, coverage: SIGMA_COVERAGE },
+    sigma: { points: sigma, share: sigma === null ? null : sigma / spot, band, coverage: SIGMA_COVERAGE },
   };
 }
 

@@ -99,7 +99,7 @@ export class ContractDetail {
     for (const { show, nodes } of this.cells) {
       ["call", "put"].forEach((side, index) => {
         const text = show((key) => columns[`${side}_${key}`][at], style);
-        if (setText(nodes[index], text)) setAttribute(nodes[index], "data-words", /^[a-z]/i.test(text) ? "" : null);
+        if (setText(nodes[index], text)) setAttribute(nodes[index], "data-words", /[a-z]/i.test(text) ? "" : null);
       });
     }
   }

@@ -27,6 +27,7 @@ import { ivTip } from "./chain_columns.js";
  * What rows are drawn from.
  * @typedef {Object} Drawing
  * @property {Array<Source>} sources as the cells of a row
+ * @property {Array<number>} widths in characters, likewise; they grow as they must
  * @property {Style} style
  * @property {boolean} anew whether even what has not changed is written
  * @property {((cell: HTMLElement, direction: "up"|"down") => void)|null} flash null: nothing flashes
@@ -54,7 +55,7 @@ export class Row {
   }
 
   /** @param {number} at row of the chain's columns @param {Drawing} drawing */
-  draw(at, { sources, style, anew, flash }) {
+  draw(at, { sources, widths, style, anew, flash }) {
     const { cells } = this;
     for (let index = 0; index < cells.length; index += 1) {
       const cell = cells[index];
@@ -68,6 +69,7 @@ export class Row {
             flash(cell.node, value > before ? "up" : "down");
           }
           cell.text.data = text;
+          if (text.length > widths[index]) widths[index] = text.length;
         }
         cell.value = value;
         if (cell.column.tip !== undefined) setAttribute(cell.node, "title", cell.column.tip(value, style));

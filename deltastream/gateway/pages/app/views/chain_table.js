@@ -34,11 +34,16 @@ export class ChainTable {
     this.places = [];
     /** @type {Array<{key: string|null, column: import("./chain_columns.js").Column, node: HTMLElement}>} */
     this.totals = [];
+    /** Of every column in characters, as it is and as it was set. @type {Array<number>} */
+    this.widths = [];
+    this.wide = "";
+    this.columns = element("colgroup");
     this.head = element("thead");
     this.body = element("tbody", { class: "fades" });
     this.foot = element("tfoot", { class: "fades" });
     this.caption = element("caption", { class: "hidden-text" });
-    this.table = element("table", { class: "chain-table", id: "chain-table" }, this.caption, this.head, this.body, this.foot);
+    this.table = element("table", { class: "chain-table", id: "chain-table" }, this.caption, this.columns,
+      this.head, this.body, this.foot);
     this.node = element("div", { class: "chain-scroll", id: "chain-panel", role: "tabpanel", tabindex: "0" }, this.table);
     this.body.addEventListener("click", (/** @type {MouseEvent} */ event) => this.#click(event));
     this.body.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
@@ -54,6 +59,8 @@ export class ChainTable {
     ];
     const heads = (/** @type {string} */ side, /** @type {typeof call} */ columns) => columns.map(({ key, label, title }) =>
       element("th", { scope: "col", class: `${side} ${key}`, title }, label));
+    this.columns.replaceChildren(...this.places.map(() => element("col")));
+    this.columns.insertBefore(element("col", { class: "strike" }), this.columns.children[call.length]);
     this.head.replaceChildren(
       element("tr", { class: "sides" },
         element("th", { scope: "colgroup", colspan: call.length, class: "call" }, "Calls"),
@@ -73,11 +80,12 @@ export class ChainTable {
 
   /** Shows nothing. */
   clear() {
-    this.#calmDown(true);
+    this.#calmDown(Infinity);
     this.rows.clear();
     this.shown = [];
     this.drawn = "";
     this.styleKey = "";
+    this.widths = this.places.map(({ column }) => column.label.length);
     this.body.replaceChildren();
     for (const { node } of this.totals) setText(node, "");
   }
@@ -99,8 +107,9 @@ export class ChainTable {
     }
     const [first, end] = strikeRange(columns.strike, head.atm_strike ?? head.spot, around);
     this.#arrange(columns.strike.slice(first, end));
+    this.#calmDown(performance.now() - FLASH_MS);
     const drawing = {
-      sources: this.#sources(columns, first, end), style, anew: style.key !== this.styleKey,
+      sources: this.#sources(columns, first, end), widths: this.widths, style, anew: style.key !== this.styleKey,
       flash: other || calm.matches || document.hidden ? null : this.flash,
     };
     const spot = head.spot ?? head.forward;
@@ -115,7 +124,15 @@ export class ChainTable {
         spot: spot !== null && at > first && columns.strike[at - 1] < spot && strike >= spot,
       });
     }
-    for (const { key, column, node } of this.totals) if (key !== null) setText(node, column.text(head[key], style));
+    this.totals.forEach(({ key, column, node }, index) => {
+      if (key === null) return;
+      const text = column.text(head[key], style);
+      setText(node, text);
+      this.widths[index] = Math.max(this.widths[index], text.length);
+    });
+    clearTimeout(this.timer);
+    if (this.flashing.size > 0) this.timer = setTimeout(() => this.#calmDown(Infinity), FLASH_MS);
+    this.#widen();
     this.drawn = name;
     this.styleKey = style.key;
     if (!this.rows.has(this.tabbable)) this.#makeTabbable(this.#nearest(head.atm_strike ?? spot));
@@ -180,6 +197,15 @@ export class ChainTable {
     this.select(this.selected);
   }
 
+  // Columns have fixed widths, so that no change of a cell asks for the size of all others.
+  #widen() {
+    const wide = this.widths.join();
+    if (wide === this.wide) return;
+    this.wide = wide;
+    const columns = [...this.columns.querySelectorAll("col:not(.strike)")];
+    this.widths.forEach((width, index) => columns[index].style.setProperty("--characters", String(width)));
+  }
+
   // A bar is as wide as its share of the largest that is shown, on either side.
   #sources(/** @type {Record<string, Array<any>>} */ columns, /** @type {number} */ first, /** @type {number} */ end) {
     /** @type {Record<string, number>} */
@@ -199,23 +225,20 @@ export class ChainTable {
     });
   }
 
-  // Switched on and off rather than faded: what fades is painted anew sixty times a second.
+  // Switched on and off rather than faded: what fades is painted anew sixty times a second. What has been
+  // on for long enough goes off with the next chain, so that both are one picture, or by itself.
   flash = (/** @type {HTMLElement} */ cell, /** @type {"up"|"down"} */ direction) => {
     cell.setAttribute("data-flash", direction);
+    this.flashing.delete(cell); // the longest on comes first
     this.flashing.set(cell, performance.now());
-    if (this.timer === 0) this.timer = setTimeout(() => this.#calmDown(false), FLASH_MS);
   };
 
-  #calmDown(/** @type {boolean} */ all) {
-    clearTimeout(this.timer);
-    this.timer = 0;
-    const before = performance.now() - FLASH_MS + 20;
+  #calmDown(/** @type {number} */ until) {
     for (const [cell, since] of this.flashing) {
-      if (!all && since > before) continue;
+      if (since > until) break;
       cell.removeAttribute("data-flash");
       this.flashing.delete(cell);
     }
-    if (this.flashing.size > 0) this.timer = setTimeout(() => this.#calmDown(false), FLASH_MS / 3);
   }
 
   #nearest(/** @type {number|null} */ price) {

@@ -113,12 +113,13 @@ function sigma({ product: { formats }, head }) {
   if (head === null || head.atm_iv === null) return missing(head, "atm_iv");
   const { sigma: move } = expectedMove(head);
   if (move.points === null) return missing(head, head.spot === null ? "spot" : "t");
+  const band = move.band?.map((price) => formats.number(price)).join(" to ");
   return {
     value: `±${formats.number(move.points)}`,
     note: `±${formats.percent(move.share)} covers\u00a0${formats.percent(move.coverage, 1).replace(" ", "\u00a0")}`,
-    title: `One standard deviation until expiry, S·σ·√t by the ATM IV: ${formats.number(head.spot - move.points)} to`
-      + ` ${formats.number(head.spot + move.points)}. It covers about ${formats.percent(move.coverage, 1)} of the outcomes`
-      + ` of a normal law.`,
+    title: "One standard deviation until expiry, S·σ·√t by the ATM IV: it covers about"
+      + ` ${formats.percent(move.coverage, 1)} of the outcomes of a normal law.`
+      + (band === undefined ? "" : ` As a lognormal band about the forward: ${band}.`),
   };
 }
 

@@ -124,8 +124,7 @@ class Item {
       `${/** @type {any} */ (DIRECTIONS)[direction]}\u2009${formats.percent(Math.abs(change.share))}`);
     setAttribute(this.moved, "data-direction", String(direction));
     setAttribute(this.link, "data-level", freshness.level);
-    const believed = freshness.level === "live" ? "" : freshness.level;
-    setText(this.mark, believed);
+    setText(this.mark, freshness.level === "live" || freshness.level === "lost" ? "" : freshness.level);
     setAttribute(this.link, "title", [
       product.name, product.exchange,
       change === null ? "" : `${formats.change(change.points)} (${formats.change(100 * change.share)} %) ${change.since}`,

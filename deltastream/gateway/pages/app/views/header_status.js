@@ -27,14 +27,13 @@ export class Status {
     this.node = element("div", { class: "market-status", id: "market-status", "data-level": "connecting" },
       drawing("svg", { viewBox: "0 0 16 16", class: "sign", "aria-hidden": "true", focusable: "false" }, this.sign),
       this.word, this.why, this.age, this.heard);
-    this.lost = element("span", { class: "reason" });
+    this.lost = element("strong", { class: "reason" });
     this.retry = element("span", { class: "number retry" });
     this.again = element("button", {
       type: "button", id: "try-now", click: () => this.context.market.socket.retryNow(),
     }, "Try now");
     this.banner = element("div", { class: "connection-lost", id: "connection-lost", hidden: true },
-      element("strong", {}, "Connection lost."), " ", this.lost, " ",
-      element("span", {}, "What you see is old. "), this.retry, this.again);
+      this.lost, element("span", {}, "What you see is old."), this.retry, this.again);
     this.said = "";
   }
 
@@ -49,8 +48,8 @@ export class Status {
     setAttribute(this.sign, "d", sign);
     setAttribute(this.node, "data-level", level);
     setText(this.word, word);
-    const why = level === "connecting" ? "" : fresh.text;
-    setText(this.why, level === "live" && why === "feed heard" ? "" : why);
+    const why = level === "connecting" || level === "lost" ? "" : fresh.text; // the banner tells why it is lost
+    setText(this.why, why);
     if (product !== undefined && product.market.since !== null && level !== "lost") {
       const { formats } = product;
       const since = `${formats.instant(product.market.since)} ${formats.zoneName(product.market.since)}`;
@@ -58,7 +57,7 @@ export class Status {
     } else {
       setAttribute(this.node, "title", fresh.text);
     }
-    this.#hear(level, name, `${word}. ${why}`);
+    this.#hear(level, name, `${word}. ${fresh.text}`);
     this.banner.hidden = level !== "lost";
     setText(this.lost, reason);
     this.again.hidden = state !== "lost";
