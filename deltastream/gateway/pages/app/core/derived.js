@@ -14,7 +14,7 @@ export function digitsOf(tick) {
   return 6;
 }
 
-/** Digits that leave a gamma, per point of an underlying at this price, about three that tell. @param {number|null} spot */
+/** Digits that leave a gamma, per point of an underlying at this price, some that tell. @param {number|null} spot */
 export function gammaDigits(spot) {
   return spot === null || !(spot > 0) ? 6 : Math.min(10, Math.max(4, Math.ceil(Math.log10(spot)) + 1));
 }

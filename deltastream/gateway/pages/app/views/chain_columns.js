@@ -28,7 +28,8 @@ const LARGE = 10_000_000; // counts above are too wide for a column
  * @property {boolean} [status] its tip tells how the volatility was found
  */
 
-const price = (/** @type {any} */ value, /** @type {Style} */ { formats, price: digits }) => formats.number(value, digits);
+const price = (/** @type {any} */ value, /** @type {Style} */ { formats, price: digits }) =>
+  formats.number(value, digits);
 const percent = (/** @type {any} */ value, /** @type {Style} */ { formats }) =>
   formats.number(value === null ? null : 100 * value, 2);
 const count = (/** @type {any} */ value, /** @type {Style} */ { formats, compact }) =>
@@ -52,18 +53,26 @@ const INNER = [
 const LAST = { key: "last", label: "Last", title: "Last traded price", text: price, flashes: true };
 /** @type {Column} */
 const IV = {
-  key: "iv", label: "IV %", title: "Implied volatility of the mid, per year", text: percent, flashes: true, status: true,
+  key: "iv", label: "IV %", title: "Implied volatility of the mid, per year", text: percent, flashes: true,
+  status: true,
 };
 /** @type {Array<Column>} */
 const COUNTS = [
-  { key: "volume", label: "Volume", title: "Traded in the session", text: count, tip: whole, total: "total_call_volume" },
-  { key: "oi", label: "OI", title: "Open interest", text: count, tip: whole, flashes: true, bar: true, total: "total_call_oi" },
+  {
+    key: "volume", label: "Volume", title: "Traded in the session", text: count, tip: whole,
+    total: "total_call_volume",
+  },
+  {
+    key: "oi", label: "OI", title: "Open interest", text: count, tip: whole, flashes: true, bar: true,
+    total: "total_call_oi",
+  },
   {
     key: "oi_change", label: "Chg OI", title: "Change of open interest since the previous session", text: signed,
     tip: whole, flashes: true, bar: true, total: "call_oi_change",
   },
   {
-    key: "buildup", label: "Build", title: "Build-up: what price and open interest have done since the previous session",
+    key: "buildup", label: "Build",
+    title: "Build-up: what price and open interest have done since the previous session",
     text: (value) => buildup(value)?.code ?? MISSING, tip: (value) => buildup(value)?.words ?? "Not known",
   },
 ];
@@ -89,7 +98,11 @@ export function chosenColumns() {
   return { call: [...outwards.toReversed(), ...INNER], put: [...INNER, ...outwards] };
 }
 
-/** @param {import("../core/market.js").Chain} chain @param {import("../core/format.js").Formats} formats @returns {Style} */
+/**
+ * @param {import("../core/market.js").Chain} chain
+ * @param {import("../core/format.js").Formats} formats
+ * @returns {Style}
+ */
 export function styleOf({ head }, formats) {
   const digits = digitsOf(head.tick_size);
   const gamma = gammaDigits(head.spot);

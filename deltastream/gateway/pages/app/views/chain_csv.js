@@ -2,7 +2,7 @@
 
 import { buildupName, ivStatus } from "../core/codes.js";
 import { csv } from "../core/dom.js";
-import { strikeRange } from "./chain_table.js";
+import { strikeRange } from "./chain_strikes.js";
 
 /** @type {Record<string, (value: any) => any>} */
 const NAMED = {

@@ -32,10 +32,16 @@ const FIELDS = [
   { label: "IV status", show: (read) => ivStatus(read("iv_status"))?.words ?? MISSING },
   {
     label: "Greeks from", title: "Whose volatility the Greeks use",
-    show: (read) => (read("delta") === null ? MISSING : ivStatus(read("iv_status"))?.otherSide ? "the other side" : "own IV"),
+    show: (read) => {
+      if (read("delta") === null) return MISSING;
+      return ivStatus(read("iv_status"))?.otherSide ? "the other side" : "own IV";
+    },
   },
   { label: "Delta", title: "Per point of spot", show: (read, { formats }) => formats.number(read("delta"), 4) },
-  { label: "Gamma", title: "Of delta, per point of spot", show: (read, { formats, gamma }) => formats.number(read("gamma"), gamma + 2) },
+  {
+    label: "Gamma", title: "Of delta, per point of spot",
+    show: (read, { formats, gamma }) => formats.number(read("gamma"), gamma + 2),
+  },
   { label: "Theta", title: "Per calendar day", show: (read, { formats }) => formats.number(read("theta"), 4) },
   { label: "Vega", title: "Per volatility point", show: (read, { formats }) => formats.number(read("vega"), 4) },
   { label: "Rho", title: "Per 1 % of rate", show: (read, { formats }) => formats.number(read("rho"), 4) },
@@ -60,8 +66,9 @@ export class ContractDetail {
     this.node = element("aside", {
       class: "contract card", id: "contract", "aria-labelledby": "contract-title", hidden: true,
       keydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape") this.close(); },
-    }, element("div", { class: "contract-head" }, this.title,
-      element("button", { type: "button", class: "close", "aria-label": "Close the contract", click: () => this.close() }, "✕")),
+    }, element("div", { class: "contract-head" }, this.title, element("button", {
+      type: "button", class: "close", "aria-label": "Close the contract", click: () => this.close(),
+    }, "✕")),
     element("p", { class: "symbols" }, this.symbols), this.gone, this.table);
   }
 
@@ -85,7 +92,10 @@ export class ContractDetail {
     this.closed();
   }
 
-  /** @param {import("../core/market.js").Chain} chain with its columns @param {import("../core/market.js").Product} product */
+  /**
+   * @param {import("../core/market.js").Chain} chain with its columns
+   * @param {import("../core/market.js").Product} product
+   */
   update(chain, product) {
     if (!this.open) return;
     const columns = /** @type {Record<string, Array<any>>} */ (chain.columns);
@@ -105,12 +115,18 @@ export class ContractDetail {
   }
 }
 
-/** As the API names a contract. @param {import("../core/market.js").Chain} chain @param {number} strike @param {string} side */
+/**
+ * As the API names a contract.
+ * @param {import("../core/market.js").Chain} chain
+ * @param {number} strike
+ * @param {string} side
+ */
 export function symbol({ root, expiry }, strike, side) {
   return `${root}-${expiry.replaceAll("-", "")}-${strike}-${side}`;
 }
 
-const price = (/** @type {any} */ value, /** @type {Style} */ { formats, price: digits }) => formats.number(value, digits);
+const price = (/** @type {any} */ value, /** @type {Style} */ { formats, price: digits }) =>
+  formats.number(value, digits);
 
 /** @param {number|null} a @param {number|null} b */
 function less(a, b) {

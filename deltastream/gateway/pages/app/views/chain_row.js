@@ -34,7 +34,10 @@ import { ivTip } from "./chain_columns.js";
  */
 
 export class Row {
-  /** @param {number} strike @param {Array<{side: Side, column: Column}>} places from the left; the strike stands between the sides */
+  /**
+   * @param {number} strike
+   * @param {Array<{side: Side, column: Column}>} places from the left; the strike stands between the sides
+   */
   constructor(strike, places) {
     this.strike = strike;
     this.label = document.createTextNode("");
@@ -45,8 +48,8 @@ export class Row {
     /** @type {Array<Cell>} */
     this.cells = places.map(({ side, column }) => {
       const text = document.createTextNode("");
-      const classes = `number ${side} ${column.key}${column.bar ? " bar" : ""}`;
-      return { column, text, node: element("td", { class: classes }, text), value: undefined, share: "", status: undefined };
+      const node = element("td", { class: `number ${side} ${column.key}${column.bar ? " bar" : ""}` }, text);
+      return { column, text, node, value: undefined, share: "", status: undefined };
     });
     const calls = places.findIndex(({ side }) => side === "put");
     const nodes = this.cells.map(({ node }) => node);
@@ -74,7 +77,7 @@ export class Row {
         cell.value = value;
         if (cell.column.tip !== undefined) setAttribute(cell.node, "title", cell.column.tip(value, style));
         if (cell.column.key === "buildup") setAttribute(cell.node, "data-code", text);
-        if (cell.column.key === "oi_change") setAttribute(cell.node, "data-sign", value === null ? null : String(Math.sign(value)));
+        if (cell.column.key === "oi_change") setAttribute(cell.node, "data-sign", value < 0 ? "-1" : null);
       }
       if (cell.column.bar) {
         const share = value === null || largest === 0 ? "0" : (Math.abs(value) / largest).toFixed(3);
@@ -101,11 +104,16 @@ export class Row {
     setAttribute(this.node, "data-itm", money);
     setAttribute(this.node, "data-spot", spot ? "" : null);
     this.marks.replaceChildren(
-      ...(atm ? [element("span", { class: "mark atm", title: "At the money: nearest the forward", "aria-hidden": "true" }, "ATM")] : []),
-      ...(pain ? [element("span", { class: "mark pain", title: "Max pain", "aria-hidden": "true" }, "MP")] : []),
+      ...(atm ? [mark("atm", "ATM", "At the money: nearest the forward")] : []),
+      ...(pain ? [mark("pain", "MP", "Max pain")] : []),
     );
     this.said.textContent = [
       atm ? "at the money" : "", pain ? "max pain" : "", money === null ? "" : `${money} in the money`,
     ].filter(Boolean).join(", ");
   }
+}
+
+/** To be seen; what is heard stands beside it. @param {string} kind @param {string} text @param {string} title */
+function mark(kind, text, title) {
+  return element("span", { class: `mark ${kind}`, title, "aria-hidden": "true" }, text);
 }

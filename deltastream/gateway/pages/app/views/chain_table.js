@@ -3,15 +3,18 @@
 
 import { element, setAttribute, setText } from "../core/dom.js";
 import { chosenColumns, styleOf } from "./chain_columns.js";
+import { Flashes } from "./chain_flashes.js";
 import { Row } from "./chain_row.js";
+import { nearest, strikeRange } from "./chain_strikes.js";
 
-const FLASH_MS = 450;
 const KEYS = new Map([
   ["ArrowDown", 1], ["ArrowUp", -1], ["PageDown", 10], ["PageUp", -10], ["Home", -Infinity], ["End", Infinity],
 ]);
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** @typedef {import("../core/market.js").Chain} Chain */
+/**
+ * @typedef {import("../core/market.js").Chain} Chain
+ * @typedef {import("./chain_columns.js").Column} Column
+ */
 
 export class ChainTable {
   /** @param {(strike: number) => void} chosen */
@@ -27,12 +30,10 @@ export class ChainTable {
     this.tabbable = NaN;
     this.selected = NaN;
     this.centred = "";
-    /** @type {Map<HTMLElement, number>} */
-    this.flashing = new Map();
-    this.timer = 0;
-    /** Of every column, from the left. @type {Array<{side: "call"|"put", column: import("./chain_columns.js").Column}>} */
+    this.flashes = new Flashes();
+    /** Columns from the left. @type {Array<{side: "call"|"put", column: Column}>} */
     this.places = [];
-    /** @type {Array<{key: string|null, column: import("./chain_columns.js").Column, node: HTMLElement}>} */
+    /** @type {Array<{key: string|null, column: Column, node: HTMLElement}>} */
     this.totals = [];
     /** Of every column in characters, as it is and as it was set. @type {Array<number>} */
     this.widths = [];
@@ -44,7 +45,9 @@ export class ChainTable {
     this.caption = element("caption", { class: "hidden-text" });
     this.table = element("table", { class: "chain-table", id: "chain-table" }, this.caption, this.columns,
       this.head, this.body, this.foot);
-    this.node = element("div", { class: "chain-scroll", id: "chain-panel", role: "tabpanel", tabindex: "0" }, this.table);
+    this.node = element("div", {
+      class: "chain-scroll", id: "chain-panel", role: "tabpanel", tabindex: "0",
+    }, this.table);
     this.body.addEventListener("click", (/** @type {MouseEvent} */ event) => this.#click(event));
     this.body.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     this.columnsChanged();
@@ -57,8 +60,8 @@ export class ChainTable {
       ...call.map((column) => ({ side: /** @type {const} */ ("call"), column })),
       ...put.map((column) => ({ side: /** @type {const} */ ("put"), column })),
     ];
-    const heads = (/** @type {string} */ side, /** @type {typeof call} */ columns) => columns.map(({ key, label, title }) =>
-      element("th", { scope: "col", class: `${side} ${key}`, title }, label));
+    const heads = (/** @type {string} */ side, /** @type {Array<Column>} */ columns) =>
+      columns.map(({ key, label, title }) => element("th", { scope: "col", class: `${side} ${key}`, title }, label));
     this.columns.replaceChildren(...this.places.map(() => element("col")));
     this.columns.insertBefore(element("col", { class: "strike" }), this.columns.children[call.length]);
     this.head.replaceChildren(
@@ -69,7 +72,8 @@ export class ChainTable {
       element("tr", { class: "names" }, heads("call", call), heads("put", put)),
     );
     this.totals = this.places.map(({ side, column }) => ({
-      key: column.total?.replace("call", side) ?? null, column, node: element("td", { class: `number ${side} ${column.key}` }),
+      key: column.total?.replace("call", side) ?? null, column,
+      node: element("td", { class: `number ${side} ${column.key}` }),
     }));
     const nodes = this.totals.map(({ node }) => node);
     this.foot.replaceChildren(element("tr", {}, nodes.slice(0, call.length),
@@ -80,7 +84,7 @@ export class ChainTable {
 
   /** Shows nothing. */
   clear() {
-    this.#calmDown(Infinity);
+    this.flashes.clear();
     this.rows.clear();
     this.shown = [];
     this.drawn = "";
@@ -107,10 +111,10 @@ export class ChainTable {
     }
     const [first, end] = strikeRange(columns.strike, head.atm_strike ?? head.spot, around);
     this.#arrange(columns.strike.slice(first, end));
-    this.#calmDown(performance.now() - FLASH_MS);
+    this.flashes.begin();
     const drawing = {
       sources: this.#sources(columns, first, end), widths: this.widths, style, anew: style.key !== this.styleKey,
-      flash: other || calm.matches || document.hidden ? null : this.flash,
+      flash: other ? null : this.flashes.flash,
     };
     const spot = head.spot ?? head.forward;
     const [low, high] = head.max_pain_interval ?? [Infinity, -Infinity];
@@ -130,12 +134,11 @@ export class ChainTable {
       setText(node, text);
       this.widths[index] = Math.max(this.widths[index], text.length);
     });
-    clearTimeout(this.timer);
-    if (this.flashing.size > 0) this.timer = setTimeout(() => this.#calmDown(Infinity), FLASH_MS);
+    this.flashes.end();
     this.#widen();
     this.drawn = name;
     this.styleKey = style.key;
-    if (!this.rows.has(this.tabbable)) this.#makeTabbable(this.#nearest(head.atm_strike ?? spot));
+    if (!this.rows.has(this.tabbable)) this.#makeTabbable(this.shown[nearest(this.shown, head.atm_strike ?? spot)]);
     if (this.centred !== name && this.node.isConnected) {
       this.centred = name;
       this.toAtm();
@@ -168,8 +171,7 @@ export class ChainTable {
   }
 
   close() {
-    clearTimeout(this.timer);
-    this.flashing.clear();
+    this.flashes.clear();
   }
 
   // Rows of these strikes, in this order.
@@ -225,27 +227,6 @@ export class ChainTable {
     });
   }
 
-  // Switched on and off rather than faded: what fades is painted anew sixty times a second. What has been
-  // on for long enough goes off with the next chain, so that both are one picture, or by itself.
-  flash = (/** @type {HTMLElement} */ cell, /** @type {"up"|"down"} */ direction) => {
-    cell.setAttribute("data-flash", direction);
-    this.flashing.delete(cell); // the longest on comes first
-    this.flashing.set(cell, performance.now());
-  };
-
-  #calmDown(/** @type {number} */ until) {
-    for (const [cell, since] of this.flashing) {
-      if (since > until) break;
-      cell.removeAttribute("data-flash");
-      this.flashing.delete(cell);
-    }
-  }
-
-  #nearest(/** @type {number|null} */ price) {
-    if (price === null) return this.shown[0];
-    return this.shown.reduce((best, strike) => (Math.abs(strike - price) < Math.abs(best - price) ? strike : best), this.shown[0]);
-  }
-
   #makeTabbable(/** @type {number} */ strike) {
     setAttribute(this.rows.get(this.tabbable)?.button ?? this.caption, "tabindex", "-1");
     this.tabbable = strike;
@@ -271,16 +252,4 @@ export class ChainTable {
     this.#makeTabbable(strike);
     this.focus(strike);
   }
-}
-
-/**
- * Which strikes are shown: so many on either side of the one nearest a price, as the API counts them.
- * @param {Array<number>} strikes ascending @param {number|null} price @param {number} around 0: all
- * @returns {[number, number]} first, and the one after the last
- */
-export function strikeRange(strikes, price, around) {
-  if (around === 0 || price === null || strikes.length === 0) return [0, strikes.length];
-  let at = 0;
-  strikes.forEach((strike, index) => { if (Math.abs(strike - price) < Math.abs(strikes[at] - price)) at = index; });
-  return [Math.max(0, at - around), Math.min(strikes.length, at + around + 1)];
 }

@@ -11,9 +11,11 @@ const AROUND = [5, 10, 15, 25, 0];
 export function chainTools({ centre, download }) {
   const chosen = preference("strikes");
   const counts = AROUND.includes(chosen) ? AROUND : [...AROUND, chosen];
+  const options = counts.map((count) =>
+    element("option", { value: count, selected: count === chosen }, count === 0 ? "All" : `±${count}`));
   const strikes = element("select", {
     id: "strikes", change: () => prefer("strikes", Number(strikes.value)),
-  }, counts.map((count) => element("option", { value: count, selected: count === chosen }, count === 0 ? "All" : `±${count}`)));
+  }, options);
   const columns = element("details", { class: "popover columns" }, element("summary", { id: "columns" }, "Columns"),
     element("div", { class: "panel card" }, element("fieldset", {}, element("legend", {}, "Shown beside IV"),
       OPTIONAL.map(({ key, label }) => element("label", {}, element("input", {
@@ -24,12 +26,17 @@ export function chainTools({ centre, download }) {
   return element("div", { class: "chain-tools" },
     element("label", { class: "strikes" }, element("span", {}, "Strikes"), strikes),
     columns,
-    element("button", { type: "button", id: "to-atm", title: "Bring the ATM strike to the middle", click: centre }, "To ATM"),
-    element("button", { type: "button", id: "chain-csv", title: "Download the shown strikes", click: download }, "CSV"));
+    action("to-atm", "To ATM", "Bring the ATM strike to the middle", centre),
+    action("chain-csv", "CSV", "Download the shown strikes", download));
 }
 
 /** @param {string} key @param {boolean} wanted */
 function want(key, wanted) {
   const others = preference("greeks").filter((name) => name !== key);
   prefer("greeks", wanted ? [...others, key] : others);
+}
+
+/** @param {string} id @param {string} text @param {string} title @param {() => void} click */
+function action(id, text, title, click) {
+  return element("button", { type: "button", id, title, click }, text);
 }

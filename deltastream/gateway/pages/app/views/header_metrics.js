@@ -65,8 +65,9 @@ function spot({ product, change }) {
   return {
     value: formats.number(product.price),
     note: change === null ? "" : `${formats.change(change.points)} (${formats.change(100 * change.share)} %)`,
-    title: [product.name, product.exchange, change?.since ?? "", `at ${formats.instant(product.ts)} ${formats.zoneName()}`]
-      .filter(Boolean).join(" · "),
+    title: [
+      product.name, product.exchange, change?.since ?? "", `at ${formats.instant(product.ts)} ${formats.zoneName()}`,
+    ].filter(Boolean).join(" · "),
     direction: change?.points ?? 0,
   };
 }
@@ -76,12 +77,12 @@ function forward({ product: { formats }, head }) {
   if (head === null || head.forward === null) return missing(head, "forward");
   const digits = Math.max(2, digitsOf(head.tick_size));
   const basis = distance(head.forward, head.spot);
-  const error = head.forward_error;
+  const error = head.forward_error === null ? "" : `, ± ${formats.number(head.forward_error, 4)} among the strikes`;
   return {
     value: formats.number(head.forward, digits),
     note: basis.points === null ? head.forward_source : `${formats.change(basis.points, digits)} to spot`,
-    title: `From ${words(head.forward_source)}${error === null ? "" : `, ± ${formats.number(error, 4)} among the strikes`}`
-      + `; rate ${formats.percent(head.rate)} (${words(head.rate_source)})`,
+    title: `From ${words(head.forward_source)}${error};`
+      + ` rate ${formats.percent(head.rate)} (${words(head.rate_source)})`,
   };
 }
 
@@ -102,9 +103,9 @@ function straddle({ product: { formats }, head }) {
   const { straddle: move } = expectedMove(head);
   return {
     value: formats.number(move.points),
-    note: move.share === null ? "" : `±${formats.percent(move.share)} covers\u00a0${formats.percent(move.coverage, 1).replace(" ", "\u00a0")}`,
-    title: `Call and put at ${formats.strike(head.atm_strike)}, by their mids. As an expected move until expiry, it covers`
-      + ` about ${formats.percent(move.coverage, 1)} of the outcomes of a normal law.`,
+    note: moveNote(formats, move),
+    title: `Call and put at ${formats.strike(head.atm_strike)}, by their mids. As an expected move until expiry, it`
+      + ` covers about ${formats.percent(move.coverage, 1)} of the outcomes of a normal law.`,
   };
 }
 
@@ -116,11 +117,20 @@ function sigma({ product: { formats }, head }) {
   const band = move.band?.map((price) => formats.number(price)).join(" to ");
   return {
     value: `±${formats.number(move.points)}`,
-    note: `±${formats.percent(move.share)} covers\u00a0${formats.percent(move.coverage, 1).replace(" ", "\u00a0")}`,
+    note: moveNote(formats, move),
     title: "One standard deviation until expiry, S·σ·√t by the ATM IV: it covers about"
       + ` ${formats.percent(move.coverage, 1)} of the outcomes of a normal law.`
       + (band === undefined ? "" : ` As a lognormal band about the forward: ${band}.`),
   };
+}
+
+/**
+ * @param {import("../core/format.js").Formats} formats
+ * @param {{share: number|null, coverage: number}} move
+ */
+function moveNote(formats, { share, coverage }) {
+  if (share === null) return "";
+  return `±${formats.percent(share)} covers\u00a0${formats.percent(coverage, 1).replace(" ", "\u00a0")}`;
 }
 
 /** @param {Known} known @returns {Shown} */
@@ -132,8 +142,9 @@ function maxPain({ product: { formats }, head }) {
   return {
     value,
     note: far.points === null ? "" : `${formats.change(far.points)} (${formats.change(100 * Number(far.share))} %)`,
-    title: `Settlement at ${value} would cost the writers of options least: ${formats.count(head.max_pain_value)} points`
-      + ` × open interest. Nearest to spot: ${formats.strike(head.max_pain_strike)}.`,
+    title: `Settlement at ${value} would cost the writers of options least:`
+      + ` ${formats.count(head.max_pain_value)} points × open interest.`
+      + ` Nearest to spot: ${formats.strike(head.max_pain_strike)}.`,
   };
 }
 

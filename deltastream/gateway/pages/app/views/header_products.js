@@ -15,13 +15,17 @@ export class ProductStrip {
     this.context = context;
     /** @type {Map<string, Item>} */
     this.items = new Map();
-    this.list = element("ul", { class: "products", id: "products", keydown: (/** @type {KeyboardEvent} */ e) => this.#step(e) });
+    this.list = element("ul", { class: "products", id: "products" });
+    this.list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#step(event));
     this.node = element("nav", { class: "product-strip", "aria-label": "Products" }, this.list);
     this.chosen = "";
     this.pasts = new Pasts(context, (name) => this.items.get(name)?.touch());
   }
 
-  /** What `product` changed by since the price it is compared with. @param {import("../core/market.js").Product} product */
+  /**
+   * What a product changed by since the price it is compared with.
+   * @param {import("../core/market.js").Product} product
+   */
   change(product) {
     const reference = this.pasts.known.get(product.product)?.reference ?? null;
     if (reference === null || product.price === null) return null;
@@ -31,12 +35,13 @@ export class ProductStrip {
 
   /** @param {Set<string>} names whose prices changed */
   update(names) {
-    const { products } = this.context.market;
+    const { market } = this.context;
+    const { products } = market;
     if (this.items.size !== products.size) this.#list();
     for (const name of names) this.items.get(name)?.touch();
     for (const [name, item] of this.items) {
       const product = products.get(name);
-      if (product !== undefined && item.dirty) item.show(product, this.change(product), this.context.market.freshness(name));
+      if (product !== undefined && item.dirty) item.show(product, this.change(product), market.freshness(name));
     }
   }
 
@@ -120,6 +125,7 @@ class Item {
     const { formats } = product;
     setText(this.price, formats.number(product.price));
     const direction = change === null ? 0 : Math.sign(change.points);
+    const moved = change === null ? "" : `${formats.change(change.points)} (${formats.change(100 * change.share)} %)`;
     setText(this.moved, change === null ? "" :
       `${/** @type {any} */ (DIRECTIONS)[direction]}\u2009${formats.percent(Math.abs(change.share))}`);
     setAttribute(this.moved, "data-direction", String(direction));
@@ -127,7 +133,7 @@ class Item {
     setText(this.mark, freshness.level === "live" || freshness.level === "lost" ? "" : freshness.level);
     setAttribute(this.link, "title", [
       product.name, product.exchange,
-      change === null ? "" : `${formats.change(change.points)} (${formats.change(100 * change.share)} %) ${change.since}`,
+      change === null ? "" : `${moved} ${change.since}`,
       freshness.level === "live" ? "" : `${freshness.level}: ${freshness.text}`,
     ].filter(Boolean).join(" · "));
   }
@@ -147,5 +153,5 @@ class Item {
 function sinceText({ ts, kind }, formats) {
   const zone = formats.zoneName(ts);
   return kind === "close" ? `since the close of ${formats.instant(ts).split(",")[0]}` :
-    `since ${formats.time(ts)} ${zone}, the first price that is known`;
+    `since the first price that is known, after ${formats.time(ts)} ${zone}`;
 }

@@ -43,7 +43,8 @@ export class Status {
     const name = this.context.product();
     const product = market.products.get(name);
     const fresh = market.freshness(name);
-    const level = fresh.level === "lost" && state === "connecting" && reason === "" ? "connecting" : fresh.level;
+    const unknown = product === undefined || (state === "connecting" && reason === "");
+    const level = unknown && state !== "lost" && state !== "refused" ? "connecting" : fresh.level;
     const { word, sign } = LEVELS[level];
     setAttribute(this.sign, "d", sign);
     setAttribute(this.node, "data-level", level);
