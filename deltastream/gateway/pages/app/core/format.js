@@ -98,6 +98,11 @@ export class Formats {
     })).format(/** @type {number} */ (us) / 1000);
   }
 
+  /** When, as short as it can be told. @param {number|null|undefined} us microseconds UTC @param {number} now likewise */
+  moment(us, now) {
+    return isNumber(us) && now - /** @type {number} */ (us) > 43_200e6 ? this.instant(us) : this.time(us);
+  }
+
   /** The zone as it is called there: IST, EST. @param {number} [us] when */
   zoneName(us = 1000 * Date.now()) {
     const locale = this.zone.startsWith("Asia/") ? "en-IN" : "en-US";

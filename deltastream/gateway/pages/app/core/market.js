@@ -7,6 +7,7 @@ import { chainKey } from "./socket.js";
 
 const TICKS_KEPT = 240; // for sparklines
 const GENERAL = "general";
+const OLD_US = 900e6; // as the API has it: what is older is not live, whatever is said of the market
 
 /**
  * @typedef {Object} Product
@@ -112,7 +113,10 @@ export class Market {
     const { state, reason } = this.socket.state;
     if (state !== "live") return { level: "lost", text: reason || "Connecting …" };
     const { status, reason: why } = this.products.get(name)?.market ?? { status: "degraded", reason: "unknown_product" };
-    return { level: status === "open" ? "live" : /** @type {Level} */ (status), text: why.replaceAll("_", " ") };
+    if (status !== "open") return { level: /** @type {Level} */ (status), text: why.replaceAll("_", " ") };
+    const ts = this.products.get(name)?.ts ?? null;
+    if (ts !== null && this.now() - ts > OLD_US) return { level: "stale", text: "the newest price is old" };
+    return { level: "live", text: why.replaceAll("_", " ") };
   }
 
   #take(/** @type {any} */ update) {

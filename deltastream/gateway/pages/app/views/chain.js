@@ -69,9 +69,10 @@ export function chainView(context) {
     if (chain === null || known === undefined) return;
     const { formats } = known;
     const { head } = chain;
-    const taken = head.oi_as_of === null ? "" : ` as of ${formats.time(head.oi_as_of)}`;
+    const now = market.now();
+    const taken = head.oi_as_of === null ? "" : ` as of ${formats.moment(head.oi_as_of, now)}`;
     setText(facts, [
-      `Chain of ${formats.time(chain.ts)} ${formats.zoneName(chain.ts)}, ${age((market.now() - chain.ts) / 1e6)} old`,
+      `Chain of ${formats.moment(chain.ts, now)} ${formats.zoneName(chain.ts)}, ${age((now - chain.ts) / 1e6)} old`,
       `open interest in ${head.oi_unit}${taken}, ${/** @type {any} */ (CADENCES)[head.oi_cadence] ?? head.oi_cadence}`,
       `volume in ${head.volume_unit}`, `${head.exercise}, ${head.settlement}`, ...head.flags.map(words),
     ].join(" · "));

@@ -17,6 +17,7 @@ export class ExpiryTabs {
     /** @type {Array<Chain>} */
     this.chains = [];
     this.names = "";
+    this.shown = "";
     this.node = element("div", { class: "expiry-tabs", id: "expiry-tabs", role: "tablist", "aria-label": "Expiry" });
     this.node.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
   }
@@ -43,6 +44,7 @@ export class ExpiryTabs {
       setAttribute(node, "tabindex", selected ? "0" : "-1");
       setText(name, `${several ? `${chain.root} ` : ""}${product.formats.date(chain.expiry)}`);
       setText(left, until(chain.head.expiry_ts - now));
+      if (selected && this.shown !== chain.key) this.#reveal(chain.key);
       setText(iv, chain.head.atm_iv === null ? "" : `IV ${product.formats.percent(chain.head.atm_iv, 1)}`);
     }
   }
@@ -50,6 +52,14 @@ export class ExpiryTabs {
   /** @param {string} key @returns {string} id of its tab */
   idOf(key) {
     return `tab-${key.replaceAll(/[^A-Za-z0-9]/g, "-")}`;
+  }
+
+  // The page itself stays where it is.
+  #reveal(/** @type {string} */ key) {
+    const node = this.tabs.get(key)?.node;
+    if (!this.node.isConnected || node === undefined) return;
+    this.shown = key;
+    this.node.scrollTo({ left: node.offsetLeft - this.node.offsetLeft - (this.node.clientWidth - node.offsetWidth) / 2 });
   }
 
   #make(/** @type {string} */ key) {

@@ -69,12 +69,13 @@ export class Status {
   second() {
     const { market } = this.context;
     const { state, retry } = market.socket.state;
+    const now = market.now();
     const product = market.products.get(this.context.product());
     if (product === undefined || product.ts === null) {
       setText(this.age, "");
     } else {
-      setText(this.age, `${product.formats.time(product.ts)} ${product.formats.zoneName(product.ts)} · ${
-        age((market.now() - product.ts) / 1e6)} old`);
+      setText(this.age, `${product.formats.moment(product.ts, now)} ${
+        product.formats.zoneName(product.ts)} · ${age((now - product.ts) / 1e6)} old`);
     }
     if (state === "lost" && retry !== null) {
       setText(this.retry, `Trying again in ${Math.max(0, Math.ceil((retry - Date.now()) / 1000))} s.`);

@@ -53,6 +53,6 @@ export class Sparkline {
     setAttribute(this.path, "d", text);
     setAttribute(this.end, "cx", last.x.toFixed(1));
     setAttribute(this.end, "cy", last.y.toFixed(1));
-    setAttribute(this.end, "visibility", null);
+    setAttribute(this.end, "visibility", text.includes("L") ? null : "hidden");
   }
 }
