@@ -1,4 +1,4 @@
-// Which strikes of a chain are shown, as the API counts them.
+// Which strikes of a chain are shown, as the API counts them, and how they are written.
 
 /**
  * So many on either side of the one nearest a price.
@@ -16,4 +16,10 @@ export function nearest(strikes, price) {
   if (price === null) return 0;
   const far = strikes.map((strike) => Math.abs(strike - price));
   return far.reduce((best, distance, at) => (distance < far[best] ? at : best), 0);
+}
+
+/** Digits after the point that tell these strikes apart. @param {Array<number>} strikes */
+export function strikeDigits(strikes) {
+  if (strikes.every(Number.isInteger)) return 0;
+  return Math.max(2, ...strikes.map((strike) => String(strike).split(".")[1]?.length ?? 0));
 }

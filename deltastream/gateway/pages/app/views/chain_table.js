@@ -5,7 +5,7 @@ import { element, setAttribute, setText } from "../core/dom.js";
 import { chosenColumns, styleOf } from "./chain_columns.js";
 import { Flashes } from "./chain_flashes.js";
 import { Row } from "./chain_row.js";
-import { nearest, strikeRange } from "./chain_strikes.js";
+import { nearest, strikeDigits, strikeRange } from "./chain_strikes.js";
 
 const KEYS = new Map([
   ["ArrowDown", 1], ["ArrowUp", -1], ["PageDown", 10], ["PageUp", -10], ["Home", -Infinity], ["End", Infinity],
@@ -117,13 +117,14 @@ export class ChainTable {
       flash: other ? null : this.flashes.flash,
     };
     const spot = head.spot ?? head.forward;
+    const digits = strikeDigits(columns.strike);
     const [low, high] = head.max_pain_interval ?? [Infinity, -Infinity];
     for (let at = first; at < end; at += 1) {
       const strike = columns.strike[at];
       const row = /** @type {Row} */ (this.rows.get(strike));
       row.draw(at, drawing);
       row.describe({
-        label: style.formats.strike(strike), atm: strike === head.atm_strike, pain: strike >= low && strike <= high,
+        label: style.formats.number(strike, digits), atm: strike === head.atm_strike, pain: strike >= low && strike <= high,
         money: spot === null || strike === spot ? null : strike < spot ? "call" : "put",
         spot: spot !== null && at > first && columns.strike[at - 1] < spot && strike >= spot,
       });

@@ -1,6 +1,6 @@
 // The head of the page: which product, what it costs, what its options say, and how far to believe it.
 
-import { element } from "../core/dom.js";
+import { element, setAttribute } from "../core/dom.js";
 import { changed } from "../core/preferences.js";
 import { address } from "../core/router.js";
 import { Display } from "./header_display.js";
@@ -29,7 +29,9 @@ export function header(context) {
   function show() {
     const product = market.products.get(context.product());
     if (product === undefined) return;
-    node.setAttribute("data-level", market.freshness(product.product).level);
+    const { level } = market.freshness(product.product);
+    setAttribute(node, "data-market", level); // not the level: that of other products may be another
+    setAttribute(metrics.node, "data-level", level);
     metrics.update({ product, head: context.chain()?.head ?? null, change: strip.change(product), now: market.now() });
     display.update(product.formats.currency === "INR");
   }

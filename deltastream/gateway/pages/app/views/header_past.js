@@ -3,7 +3,7 @@
 
 import { microseconds } from "../core/format.js";
 
-const TICKS = 240;
+export const TICKS = 240;
 const RETRY_MS = 30_000;
 const BACK_US = 5 * 86_400e6; // longer than markets are closed between two sessions
 const WALL = /^(\S+) (\d\d):(\d\d):(\d\d)$/;

@@ -3,7 +3,7 @@
 import { element, setAttribute, setText } from "../core/dom.js";
 import { MISSING } from "../core/format.js";
 import { address } from "../core/router.js";
-import { Pasts } from "./header_past.js";
+import { Pasts, TICKS } from "./header_past.js";
 import { Sparkline } from "./sparkline.js";
 
 const DIRECTIONS = { "1": "▲", "-1": "▼", "0": "" };
@@ -108,7 +108,7 @@ class Item {
       element("span", { class: "prices fades" }, this.price, this.moved));
     this.node = element("li", {}, this.link);
     this.dirty = true;
-    this.drawn = 0;
+    this.drawn = "";
   }
 
   touch() {
@@ -140,12 +140,11 @@ class Item {
 
   /** @param {Array<[number, number|null]>} before @param {Array<[number, number|null]>} ticks */
   draw(before, ticks) {
-    const newest = ticks.at(-1)?.[0] ?? before.at(-1)?.[0] ?? 0;
-    if (newest + ticks.length === this.drawn) return; // a break adds to the length alone
-    this.drawn = newest + ticks.length;
+    const drawn = `${ticks.at(-1)?.[0]} ${ticks.length} ${before.length}`; // a break adds to the length alone
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
     const begin = ticks[0]?.[0] ?? Infinity;
-    const all = ticks.length < 240 ? [...before.filter(([ts]) => ts < begin), ...ticks].slice(-240) : ticks;
-    this.sparkline.draw(all);
+    this.sparkline.draw([...before.filter(([ts]) => ts < begin), ...ticks].slice(-TICKS));
   }
 }
 
