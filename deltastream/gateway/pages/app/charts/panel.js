@@ -117,21 +117,22 @@ export class Panel {
     setText(this.state, text);
   }
 
-  /** @returns {{level: string, text: string}} */
+  /** @returns {{level: string, since: string, text: string}} */
   belief() {
     const { market } = this.context;
     const product = this.context.product();
     const formats = market.products.get(product)?.formats;
     const asOf = this.chart.asOf();
     const { level, text } = market.freshness(product);
-    if (asOf === null || formats === undefined) return { level, text: level === "live" ? "" : `Not live: ${text}` };
+    if (asOf === null || formats === undefined) return { level, since: "Not live", text: level === "live" ? "" : `Not live: ${text}` };
     const moment = `${formats.time(asOf)} ${formats.zoneName(asOf)}`;
     if (level !== "live") {
-      const day = market.now() - asOf > 43_200e6 ? `${formats.instant(asOf)} ${formats.zoneName(asOf)}` : moment;
-      return { level, text: `Not live since ${day}: ${text}` };
+      const today = market.now() - asOf < 43_200e6;
+      const since = `Not live since ${today ? moment : `${formats.instant(asOf)} ${formats.zoneName(asOf)}`}`;
+      return { level, since, text: `${since}: ${text}` };
     }
     const seconds = (market.now() - asOf) / 1e6;
-    return { level, text: seconds > OLD_S ? `As of ${moment}, ${age(seconds)} ago` : `As of ${moment}` };
+    return { level, since: "", text: seconds > OLD_S ? `As of ${moment}, ${age(seconds)} ago` : `As of ${moment}` };
   }
 
   close() {
@@ -176,7 +177,7 @@ export class Panel {
     const began = performance.now();
     const [width, height] = [this.place.clientWidth, this.place.clientHeight];
     if (width === 0 || height === 0) return;
-    const { level, text } = this.belief();
+    const { level, since } = this.belief();
     const live = level === "live";
     const colours = this.colours();
     const figure = this.chart.figure({ colours, width, height, live, seen: seenRanges(this.plot) });
@@ -190,7 +191,7 @@ export class Panel {
       return;
     }
     const layout = dressed(colours, width, height, figure.layout);
-    if (!live) layout.annotations = [...layout.annotations ?? [], mark(text, level, colours)];
+    if (!live) layout.annotations = [...layout.annotations ?? [], mark(since, level, colours)];
     this.empty.hidden = true;
     this.plot.hidden = false;
     const first = this.plot.childElementCount === 0;
@@ -238,7 +239,7 @@ function seenRanges(node) {
 function mark(text, level, colours) {
   const colour = level === "lost" ? colours.lost : level === "closed" ? colours.closed : colours.stale;
   return {
-    text, xref: "paper", yref: "paper", x: 0.01, y: 0.98, xanchor: "left", yanchor: "top", showarrow: false,
-    font: { color: colour, size: 13 }, bgcolor: colours.card, bordercolor: colour, borderwidth: 1, borderpad: 4,
+    text, xref: "paper", yref: "paper", x: 0.5, y: 0.5, xanchor: "center", yanchor: "middle", showarrow: false,
+    font: { color: colour, size: 22 }, opacity: 0.5,
   };
 }

@@ -3,7 +3,8 @@
 
 import { hasDepth } from "./plotly.js";
 
-const PLACES = 41;
+const PLACES = 81;
+const FAR_DAYS = 60; // from here on what is near needs more room than what is far
 const DAYS = 365;
 
 /** @typedef {{root: string, expiry: string, t: number, forward: number, ts: number, ks: Array<number>, ivs: Array<number|null>, strikes: Array<number>}} Slice */
@@ -73,7 +74,7 @@ function drawn({ colours, width }, slices, formats) {
       scene: {
         aspectratio: { x: 1.3, y: 1.3, z: 0.8 }, camera: { eye: { x: 1.25, y: -1.5, z: 0.6 }, center: { x: 0, y: 0, z: -0.15 } }, dragmode: "orbit",
         xaxis: { title: { text: "ln(K/F)" } }, zaxis: { title: { text: "IV, %" } },
-        yaxis: { title: { text: "Days" }, type: Math.max(...days) > 20 * Math.min(...days) ? "log" : "linear" },
+        yaxis: { title: { text: "Days" }, type: Math.max(...days) > FAR_DAYS ? "log" : "linear" },
       },
     },
   };

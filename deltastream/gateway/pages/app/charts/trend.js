@@ -1,8 +1,8 @@
 // A course through time: what the history tells, then what comes live. Where something is missing there
 // is a gap, and nothing is drawn across it.
 
-const PATIENCE = 3; // times the usual distance of two points, and it is a gap
-const LEAST_US = 30e6;
+const PATIENCE = 2.5; // times the usual distance of two points, and it is a gap
+const WATCHED = 15; // distances of live points, to learn how often one comes
 
 /**
  * @typedef {Object} Point
@@ -20,6 +20,9 @@ export class Trend {
     /** @type {Array<Point>} */
     this.points = [];
     this.broken = false;
+    this.newest = 0;
+    /** @type {Array<number>} */
+    this.distances = [];
   }
 
   /** What the history tells; what came live after it stays. @param {Array<Point>} points oldest first */
@@ -34,6 +37,8 @@ export class Trend {
   append(ts, x, values) {
     const last = this.points.at(-1);
     if (last !== undefined && ts <= last.ts) return false;
+    if (this.newest > 0) this.distances = [...this.distances, ts - this.newest].slice(-WATCHED);
+    this.newest = ts;
     this.#put({ ts, x, gap: this.broken, values });
     this.broken = false;
     while (this.points.length > 0 && this.points[0].ts < ts - this.span) this.points.shift();
@@ -53,12 +58,13 @@ export class Trend {
     else this.points.push(point);
   }
 
-  /** Longer than this without a point is a gap. */
+  /** Longer than this without a point is a gap: the last points of two intervals lie a step and a point apart. */
   patience() {
-    const { points } = this;
-    const distances = points.slice(1).map((point, at) => point.ts - points[at].ts).sort((a, b) => a - b);
-    const usual = distances[Math.floor(distances.length / 2)] ?? 0;
-    return Math.max(LEAST_US, PATIENCE * Math.max(usual, this.step));
+    const { points, step } = this;
+    const usual = median(points.slice(1).map((point, at) => point.ts - points[at].ts));
+    if (usual > 1.2 * step) return PATIENCE * usual;
+    const often = this.distances.length > 2 ? median(this.distances) : step / 2;
+    return step + PATIENCE * Math.min(step, often);
   }
 
   /** The points in order, null wherever there is a gap. @returns {Array<Point|null>} */
@@ -73,4 +79,9 @@ export class Trend {
     }
     return all;
   }
+}
+
+/** @param {Array<number>} values */
+function median(values) {
+  return values.slice().sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
