@@ -1,7 +1,7 @@
 // Open interest by strike and what has changed of it, calls beside puts, with spot and max pain.
 
 import { preference } from "../core/preferences.js";
-import { heading, scale } from "./plotly.js";
+import { NARROW, heading, scale } from "./plotly.js";
 import { nameOf, strikesChoice, window_ } from "./shared.js";
 
 const COLUMNS = ["call_oi", "put_oi", "call_oi_change", "put_oi_change"];
@@ -100,13 +100,14 @@ function drawn({ colours, width }, { chain, strikes, calls, puts, callChanges, p
   const changes = [0, ...known(callChanges), ...known(putChanges)];
   const compact = (/** @type {number} */ value) => formats.compact(value);
   const edge = step * 0.6;
-  const [shapes, annotations] = lines(head, colours, formats, [strikes[0] - edge, strikes[strikes.length - 1] + edge]);
+  const narrow = width < NARROW;
+  const [shapes, annotations] = lines(head, colours, formats, [strikes[0] - edge, strikes[strikes.length - 1] + edge], narrow ? 1 : 0);
   annotations.push(heading(`Open interest, ${head.oi_unit}`, 1, colours), heading("Change since the previous session", 0.36, colours));
   return {
     data,
     layout: {
       uirevision: `${chain.key} ${strikes.length}`, barmode: "overlay", bargap: 0, shapes, annotations,
-      margin: { t: 62 }, legend: { orientation: "h", x: 0, y: 0.995, xanchor: "left", yanchor: "top", yref: "container" },
+      margin: { t: narrow ? 80 : 62, b: narrow ? 66 : 44 },
       xaxis: { title: { text: "Strike" }, tickformat: ",", anchor: "y2", range: [strikes[0] - edge, strikes.at(-1) + edge],
         nticks: Math.max(4, Math.floor(width / 70)) },
       yaxis: { domain: [0.47, 1], fixedrange: true,
@@ -122,13 +123,17 @@ function known(values) {
   return /** @type {Array<number>} */ (values.filter((value) => value !== null));
 }
 
-/** Spot, and where writers would pay least. @param {any} head @param {import("./theme.js").Colours} colours @param {import("../core/format.js").Formats} formats @param {Array<number>} range @returns {[Array<any>, Array<any>]} */
-function lines(head, colours, formats, range) {
+/**
+ * Spot, and where writers would pay least.
+ * @param {any} head @param {import("./theme.js").Colours} colours @param {import("../core/format.js").Formats} formats
+ * @param {Array<number>} range @param {number} above rows that the labels leave free @returns {[Array<any>, Array<any>]}
+ */
+function lines(head, colours, formats, range, above) {
   const within = (/** @type {number} */ value) => value >= range[0] && value <= range[1];
   const shapes = [];
   const annotations = [];
   const label = (/** @type {number} */ x, /** @type {string} */ text, /** @type {string} */ colour, /** @type {number} */ row) => ({
-    x, y: 1, yref: "paper", yanchor: "bottom", yshift: 16 * row, showarrow: false, text,
+    x, y: 1, yref: "paper", yanchor: "bottom", yshift: 15 * (row + above), showarrow: false, text,
     font: { color: colour, size: 11 }, bgcolor: colours.card,
   });
   if (typeof head.spot === "number" && within(head.spot)) {

@@ -19,6 +19,8 @@ export function hasDepth() {
   return context !== null;
 }
 
+export const NARROW = 520; // pixels: a chart that is not wider has its legend below
+
 const FLAT = [["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]];
 const DEEP = [["orbitRotation", "pan3d", "zoom3d"], ["resetCameraDefault3d"]];
 
@@ -37,7 +39,7 @@ export function settings(deep) {
 export function dressed(colours, width, height, more) {
   const touch = matchMedia("(pointer: coarse)").matches;
   const { margin = {}, scene, ...rest } = more;
-  const narrow = width < 520;
+  const narrow = width < NARROW;
   const layout = {
     width, height, autosize: false, paper_bgcolor: colours.card, plot_bgcolor: colours.card,
     font: { family: "system-ui, sans-serif", size: 12, color: colours.ink },
@@ -45,7 +47,8 @@ export function dressed(colours, width, height, more) {
     hovermode: "x unified", dragmode: touch ? false : "zoom",
     hoverlabel: { bgcolor: colours.card, bordercolor: colours["line-strong"],
       font: { family: "ui-monospace, monospace", size: 12, color: colours.ink } },
-    legend: { orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom", font: { color: colours.ink } },
+    legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: narrow ? 0.005 : 0.995,
+      yanchor: narrow ? "bottom" : "top", font: { color: colours.ink } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colours.soft, activecolor: colours.accent },
     ...rest,
   };

@@ -24,8 +24,8 @@ const KIND = {
   ],
   panes: [
     { title: "Puts / calls", source: 0, share: 0.45, write: (formats, value, digits) => formats.number(value, digits), lines: [
-      { key: "pcr_oi", name: "PCR, open interest", colour: "series-4", write: ratio },
-      { key: "pcr_volume", name: "PCR, volume", colour: "series-3", dash: "dot", write: ratio },
+      { key: "pcr_oi", name: "PCR OI", colour: "series-4", write: ratio },
+      { key: "pcr_volume", name: "PCR volume", colour: "series-3", dash: "dot", write: ratio },
     ] },
     { title: "Spot and max pain", source: 1, share: 0.45, write: (formats, value, digits) => formats.number(value, digits), lines: [
       { key: "spot", name: "Spot", colour: "accent", write: (formats, value) => formats.number(value) },

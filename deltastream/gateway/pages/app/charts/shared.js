@@ -95,7 +95,7 @@ export class Expiries {
 /** The axis of time. @param {import("../core/format.js").Formats} formats @param {number|null} at microseconds @param {any} [more] */
 export function timeAxis(formats, at, more = {}) {
   const zone = formats.zoneName(at ?? undefined);
-  return { type: "date", title: { text: `Time, ${zone}` }, hoverformat: `%d %b %H:%M:%S ${zone}`, ...more };
+  return { type: "date", tickangle: 0, title: { text: `Time, ${zone}` }, hoverformat: `%d %b %H:%M:%S ${zone}`, ...more };
 }
 
 /** An instant for a file: ISO 8601, UTC. @param {number|null} us */

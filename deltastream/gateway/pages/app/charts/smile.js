@@ -1,7 +1,7 @@
 // Implied volatility by strike, of the side out of the money, with what bid and ask imply around it.
 
 import { Expiries, choice, nameOf } from "./shared.js";
-import { scale } from "./plotly.js";
+import { NARROW, scale } from "./plotly.js";
 import { sheer } from "./theme.js";
 
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
@@ -119,6 +119,7 @@ function drawn({ colours, width }, smiles, by, formats) {
   return {
     data,
     layout: {
+      margin: { b: width < NARROW ? 44 + 20 * Math.ceil(smiles.length / 2) : 44 },
       uirevision: `${by} ${smiles.map((each) => each.chain.key).join()}`,
       xaxis: { title: { text: by === "k" ? "ln(strike / forward)" : "Strike" }, tickformat: by === "k" ? ".3~f" : ",",
         hoverformat: by === "k" ? ".4f" : ",", range: [Math.min(...solved) - edge, Math.max(...solved) + edge],

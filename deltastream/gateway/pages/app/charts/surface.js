@@ -1,7 +1,7 @@
 // The volatility surface: log-moneyness, time, volatility. Each expiry is brought to common places by straight
 // lines between its own neighbouring strikes, never beyond them; the dots are the strikes themselves.
 
-import { hasDepth } from "./plotly.js";
+import { NARROW, hasDepth } from "./plotly.js";
 
 const PLACES = 81;
 const FAR_DAYS = 60; // from here on what is near needs more room than what is far
@@ -47,6 +47,7 @@ export function surfaceChart(context, touch) {
 function drawn({ colours, width }, slices, formats) {
   const solved = slices.flatMap(({ ks, ivs }) => ks.filter((_, at) => ivs[at] !== null));
   const [low, high] = [Math.min(...solved), Math.max(...solved)];
+  const far = width < NARROW ? 1.4 : 1;
   const places = Array.from({ length: PLACES }, (_, at) => low + (high - low) * at / (PLACES - 1));
   const days = slices.map(({ t }) => t * DAYS);
   const z = slices.map((slice) => places.map((place) => between(slice, place)));
@@ -58,7 +59,7 @@ function drawn({ colours, width }, slices, formats) {
     data: [
       {
         type: "surface", x: places, y: days, z: z.map((row) => row.map((iv) => (iv === null ? null : 100 * iv))), connectgaps: false,
-        colorscale: "Viridis", opacity: 0.92, hoverinfo: "text", showscale: width > 520,
+        colorscale: "Viridis", opacity: 0.92, hoverinfo: "text", showscale: width > NARROW,
         hovertext: z.map((row, at) => row.map((iv, place) => write(places[place], days[at], iv, slices[at].expiry))),
         colorbar: { title: { text: "IV, %" }, thickness: 12, len: 0.7, tickfont: { color: colours.soft }, outlinewidth: 0 },
       },
@@ -72,7 +73,7 @@ function drawn({ colours, width }, slices, formats) {
     layout: {
       uirevision: slices[0].root, hovermode: "closest", margin: { l: 0, r: 0, t: 0, b: 0 },
       scene: {
-        aspectratio: { x: 1.3, y: 1.3, z: 0.8 }, camera: { eye: { x: 1.25, y: -1.5, z: 0.6 }, center: { x: 0, y: 0, z: -0.15 } }, dragmode: "orbit",
+        aspectratio: { x: 1.3, y: 1.3, z: 0.8 }, camera: { eye: { x: 1.25 * far, y: -1.5 * far, z: 0.6 * far }, center: { x: 0, y: 0, z: -0.15 } }, dragmode: "orbit",
         xaxis: { title: { text: "ln(K/F)" } }, zaxis: { title: { text: "IV, %" } },
         yaxis: { title: { text: "Days" }, type: Math.max(...days) > FAR_DAYS ? "log" : "linear" },
       },

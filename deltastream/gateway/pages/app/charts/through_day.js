@@ -2,7 +2,7 @@
 
 import { microseconds } from "../core/format.js";
 import { Loading, pages } from "./loading.js";
-import { heading, scale } from "./plotly.js";
+import { NARROW, heading, scale } from "./plotly.js";
 import { iso, list, nameOf, timeAxis } from "./shared.js";
 import { Trend } from "./trend.js";
 
@@ -147,12 +147,14 @@ export function throughDay(context, touch, kind) {
  * @param {import("../core/format.js").Formats} formats @param {string} kept
  * @returns {import("./panel.js").Figure}
  */
-function drawn({ colours }, kind, trends, formats, kept) {
+function drawn({ colours, width }, kind, trends, formats, kept) {
   const newest = trends[0].points.at(-1)?.ts ?? null;
   const data = [];
   /** @type {any} */
-  const layout = { uirevision: kept, annotations: [], margin: { t: 50 },
-    legend: { orientation: "h", x: 0, y: 0.995, xanchor: "left", yanchor: "top", yref: "container" }, xaxis: timeAxis(formats, newest, { anchor: `y${kind.panes.length > 1 ? kind.panes.length : ""}` }) };
+  const layout = {
+    uirevision: kept, annotations: [], margin: { t: 50, b: width < NARROW ? 92 : 44 },
+    xaxis: timeAxis(formats, newest, { anchor: `y${kind.panes.length}`, nticks: Math.max(4, Math.floor(width / 75)) }),
+  };
   const drawnPoints = trends.flatMap((trend) => trend.points);
   const ends = [Math.min, Math.max].map((end) => end(...drawnPoints.map((point) => point.ts)));
   if (ends[0] < ends[1]) layout.xaxis.range = ends.map((ts) => formats.wall(ts));
