@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help setup run test test-python test-rust test-slow soak sim lint lint-python lint-rust format bench \
-	tables lock wheel clean
+	screenshots tables lock wheel clean
 
 # The first Python that is new enough. PYTHON=… chooses another one for a new .venv.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the commands
 	@echo 'DeltaStream: make <command>'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-11s %s\n", $$1, $$2 }'
 
 setup: $(BIN)/.built ## make .venv, install the locked dependencies, build the Rust core
 	@echo 'Ready: $(BIN)/deltastream'
@@ -39,7 +39,7 @@ test-python: setup
 test-rust: setup
 	cargo test --workspace --locked
 
-test-slow: setup ## kills, the installed wheel, thousands of cases: up to 15 minutes
+test-slow: setup ## kills, the installed wheel, the page, thousands of cases: up to 20 minutes
 	$(BIN)/pytest -m slow -o faulthandler_timeout=300
 
 soak: setup ## what needs longer than a coffee
@@ -71,6 +71,9 @@ format: setup ## rewrite Python and Rust sources in the house's format
 bench: setup ## measure: each prints its machine, its command and its table
 	for bench in benches/[a-z]*.py; do $(BIN)/python $$bench || exit 1; done
 	cargo bench --workspace --locked
+
+screenshots: setup ## pictures of the page's views into docs/images: light, dark, on a phone
+	$(BIN)/python deploy/screenshots.py
 
 tables: setup ## write the dated market tables anew
 	$(BIN)/uv run --python $(BIN)/python deploy/make_tables.py

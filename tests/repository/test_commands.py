@@ -40,7 +40,7 @@ def test_make_alone_lists_the_commands(root: Path):
     listing = run("make", "--no-print-directory", root=root)
     assert listing.returncode == 0
     commands = {line.split()[0] for line in listing.stdout.splitlines()[1:]}
-    expected = "setup run test test-slow soak sim lint format bench tables lock wheel clean"
+    expected = "setup run test test-slow soak sim lint format bench screenshots tables lock wheel clean"
     assert commands == {"help", *expected.split()}
     assert all(len(line.split()) > 2 for line in listing.stdout.splitlines()[1:])
 
