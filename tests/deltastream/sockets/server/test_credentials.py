@@ -24,7 +24,7 @@ async def entered(client: Any) -> None:
 
 @pytest.mark.slow
 async def test_a_token_that_is_renewed_in_time_keeps_the_connection(serving: Any):
-    async with serving(token_s=LIFE_S, heartbeat_s=0.5) as served:
+    async with serving(token_s=LIFE_S) as served:
         began = trio.current_time()
         async with served.client(auth=False) as client:
             served.token = await another(served)
@@ -48,7 +48,7 @@ async def test_a_token_that_is_renewed_in_time_keeps_the_connection(serving: Any
 
 @pytest.mark.slow
 async def test_what_is_no_newer_credential_of_the_same_user_changes_nothing(serving: Any):
-    async with serving(token_s=LIFE_S, heartbeat_s=0.5) as served:
+    async with serving(token_s=LIFE_S) as served:
         stranger = (await served.accounts.register("bob@example.org", "correct horse")).access
         served.token = await another(served)
         async with served.client() as client, served.client(auth=False) as late:
