@@ -253,7 +253,7 @@ class Hub:
             return []
         changed = [entry for entry in stream.changed(before.seq) if takes(channel.room, entry)]
         if changed and changed[-1].seq == place.seq:
-            return self._several(channel, stream, changed, before.seq, whole=True)
+            return self._several(channel, stream, changed, before.seq)
         return self._snapshot(channel, stream, None)  # the last that came has changed no state
 
     def _stream(self, name: str, topic: str) -> Stream:
@@ -368,20 +368,19 @@ class Hub:
             for part, entry in enumerate(entries, start=1)
         ]
 
-    def _several(
-        self,
-        channel: Channel,
-        stream: Stream,
-        entries: Sequence[Entry],
-        seen: int,
-        *,
-        whole: bool = False,
-    ) -> list[bytes]:
-        """Updates one after another, for somebody who has seen a position."""
+    def _several(self, channel: Channel, stream: Stream, entries: Sequence[Entry], seen: int) -> list[bytes]:
+        """Updates one after another, for somebody who has seen a position.
+
+        A chain is sent as what it changes only where that is among them: who was lost while it caught up
+        may stand at a position without all that led there.
+        """
         frames = []
+        sent = set[int]()
         for entry in entries:
             update = Frames(channel.room, stream, entry)
-            frames.append(update.update(channel.form, seen + 1, whole=whole or channel.full))
+            whole = channel.full or entry.base not in sent
+            frames.append(update.update(channel.form, seen + 1, whole=whole))
+            sent.add(entry.seq)
             seen = entry.seq
         return frames
 

@@ -47,15 +47,17 @@ class Entry:
         key: what it is the state of.
         full: its data.
         summary: a chain's head; None of anything else.
+        base: seq of the chain that it follows; 0 where there is none whose seq is known.
     """
 
-    __slots__ = ("_base", "_delta", "full", "key", "message", "seq", "summary")
+    __slots__ = ("_base", "_delta", "base", "full", "key", "message", "seq", "summary")
 
     def __init__(self, seq: int, message: Message, base: Entry | None) -> None:
         self.seq = seq
         self.message = message
         self.key = _ONLY
         self.summary: Body | None = None
+        self.base = 0
         self._base: tuple[EnrichedChain, int] | None = None
         self._delta: Body | None = None
         if isinstance(message, EnrichedChain):
@@ -63,7 +65,7 @@ class Entry:
             self.full = Body(partial(chain_data, message))
             self.summary = Body(partial(summary_data, message))
             if base is not None and isinstance(base.message, EnrichedChain) and base.seq:
-                self._base = (base.message, base.seq)
+                self.base, self._base = base.seq, (base.message, base.seq)
         elif isinstance(message, UnderlyingTick):
             self.full = Body(partial(tick_data, message))
         elif isinstance(message, VolatilitySurface):

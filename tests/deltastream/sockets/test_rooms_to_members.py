@@ -21,6 +21,7 @@ from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
 from deltastream.sockets import events as e
 from deltastream.sockets import fanout
+from deltastream.sockets._frames import Frames
 from deltastream.sockets.commands import Resume
 from deltastream.sockets.fanout import Batch, Form, Member
 from deltastream.sockets.hub import Hub, NotThere
@@ -374,6 +375,37 @@ def test_who_fell_behind_a_message_that_came_late_has_lost_nothing(model_client:
     run(late, model_client)
 
 
+def test_who_is_lost_amid_catching_up_resumes_what_it_has(model_client: Any, chain: Any):
+    """It has been given the newest of one chain, for which an older change of another was left out."""
+
+    async def lost(stand: Stand, nursery: trio.Nursery) -> None:
+        def publish(second: int, expiry: str) -> None:
+            made = chain(T0 + second * 10**9, expiry=expiry, strikes=40, spot=float(second))
+            stand.publish("enriched.chain.NIFTY", made)
+
+        async def come(free: int) -> None:
+            stand.connect(0, "json", free)
+            stand.enter(0, ["chain:NIFTY"], resume=True, full=False, later=False)
+            await trio.testing.wait_all_tasks_blocked()
+
+        one, other = "2026-11-24", "2026-12-01"
+        publish(1, one)
+        publish(2, other)
+        await come(1 << 30)
+        stand.members[0].free = 0
+        for second, expiry in enumerate((one, other, one, other), start=3):
+            publish(second, expiry)
+            await trio.testing.wait_all_tasks_blocked()
+        have = stand.clients[0].rooms["chain:NIFTY"]["chain:NIFTY"]
+        while have.seq < 5:
+            stand.members[0].grow(100)
+        await come(1 << 30)
+        await stand.settle()
+        assert have.seq == 6
+
+    run(lost, model_client)
+
+
 def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is passed over is not remembered to have missed anything."""
     monkeypatch.setattr(fanout, "_miss", lambda member, one: None)
@@ -405,8 +437,8 @@ def overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def unbased(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody is sent changes, who has fallen behind as well."""
-    several = Hub._several
-    monkeypatch.setattr(Hub, "_several", lambda *args, whole=False: several(*args, whole=False))
+    update = Frames.update
+    monkeypatch.setattr(Frames, "update", lambda *args, whole: update(*args, whole=False))
 
 
 @pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased])
