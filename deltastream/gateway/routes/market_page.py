@@ -62,6 +62,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parameters=Place,
     media=tuple(_MEDIA.values()),
     problems=("not_found",),
+    cost=0,
 )
 async def page_file(call: Call[Place, None]) -> Answer:
     """A script or a style of the market page."""

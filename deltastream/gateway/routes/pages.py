@@ -1,7 +1,8 @@
 """Pages for browsers: plain files of the package, each under one address and no other.
 
 What is asked for is looked up in the route table and never becomes a path. A page may load nothing
-but its own files and talk to nothing but this host; none has a line of script or style in it.
+but its own files and talk to nothing but this host; none has a line of script or style in it. They
+cost nothing: the market page is some fifty files, and who reloads it would soon get half of it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def page(path: str, file: str, media: str, name: str, summary: str, *, policy: s
         handler=_named(handler, name, summary),
         answers={200: str},
         media=(media,),
+        cost=0,
         tag="pages",
     )
 

@@ -53,6 +53,12 @@ async def test_a_file(client, part, file):
         assert (await client.get(f"/app/{path}")).status_code == 200, imported
 
 
+async def test_what_a_page_is_made_of_costs_its_reader_nothing(client):
+    for path in ["/", "/login", *(f"/app/{part}/{file}" for part, file in FILES)]:
+        assert "ratelimit" not in (await client.get(path)).headers, path
+    assert "ratelimit" in (await client.get("/api/docs")).headers
+
+
 async def test_the_charts_are_drawn_by_what_plotly_ships(client):
     response = await client.get("/app/vendor/plotly.min.js")
     assert response.status_code == 200
