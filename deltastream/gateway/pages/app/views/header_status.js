@@ -61,7 +61,7 @@ export class Status {
     this.#hear(level, name, `${word}. ${fresh.text}`);
     this.banner.hidden = level !== "lost";
     setText(this.lost, reason);
-    this.again.hidden = state !== "lost";
+    this.again.hidden = state === "refused"; // while it is tried the button stays, and the focus on it
     this.second();
   }
 
