@@ -8,7 +8,7 @@ import { microseconds } from "../core/format.js";
  * @property {number} open @property {number} high @property {number} low @property {number} close
  * @property {number|null} volume
  * @property {number} ticks
- * @property {{x: string, text: string}|null} written as it is shown, once it has been
+ * @property {{x: string, text: string, locale: string}|null} written as it is shown, once it has been
  */
 
 export class Bars {

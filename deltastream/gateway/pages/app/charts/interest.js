@@ -2,14 +2,16 @@
 
 import { preference } from "../core/preferences.js";
 import { NARROW, heading, scale } from "./plotly.js";
-import { nameOf, strikesChoice, window_ } from "./shared.js";
+import { around, formatsOf, nameOf, strikesChoice } from "./shared.js";
 
 const COLUMNS = ["call_oi", "put_oi", "call_oi_change", "put_oi_change"];
 
-/** @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart} */
+/**
+ * @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart}
+ */
 export function interestChart(context, touch) {
   const { market } = context;
-  const formats = () => /** @type {import("../core/market.js").Product} */ (market.products.get(context.product())).formats;
+  const formats = () => formatsOf(context);
   const title = () => {
     const chain = context.chain();
     return chain === null ? "Open interest" : `${chain.product} open interest, ${nameOf(formats(), chain)}`;
@@ -19,7 +21,7 @@ export function interestChart(context, touch) {
   function rows() {
     const chain = context.chain();
     if (chain === null || chain.columns === null) return null;
-    const [from, to] = window_(chain, preference("strikes"));
+    const [from, to] = around(chain, preference("strikes"));
     const of = (/** @type {string} */ name) => /** @type {any} */ (chain.columns)[name].slice(from, to);
     const [calls, puts, callChanges, putChanges] = COLUMNS.map(of);
     return { chain, strikes: of("strike"), calls, puts, callChanges, putChanges };
@@ -46,8 +48,9 @@ export function interestChart(context, touch) {
       const { head } = chain;
       const of = (/** @type {any} */ value) => formats().count(value);
       return `Calls ${of(head.total_call_oi)}, puts ${of(head.total_put_oi)} ${head.oi_unit}; changed by `
-        + `${formats().change(head.call_oi_change, 0)} and ${formats().change(head.put_oi_change, 0)} since the previous session. `
-        + `Spot ${formats().number(head.spot)}, max pain ${pain(head, formats())}. ${cadence(head, formats())}`;
+        + `${formats().change(head.call_oi_change, 0)} and ${formats().change(head.put_oi_change, 0)} `
+        + `since the previous session. Spot ${formats().number(head.spot)}, `
+        + `max pain ${pain(head, formats())}. ${cadence(head, formats())}`;
     },
     table() {
       const shown = rows();
@@ -61,7 +64,10 @@ export function interestChart(context, touch) {
   };
 }
 
-/** How fresh open interest is. @param {Record<string, any>} head @param {import("../core/format.js").Formats} formats */
+/**
+ * How fresh open interest is.
+ * @param {Record<string, any>} head @param {import("../core/format.js").Formats} formats
+ */
 function cadence({ oi_cadence: every, oi_as_of: at }, formats) {
   if (every === "live") return "";
   const asOf = at === null ? "" : `, last as of ${formats.instant(at)} ${formats.zoneName(at)}`;
@@ -83,7 +89,10 @@ function drawn({ colours, width }, { chain, strikes, calls, puts, callChanges, p
   const { head } = chain;
   const steps = strikes.slice(1).map((/** @type {number} */ strike, /** @type {number} */ at) => strike - strikes[at]);
   const step = steps.length === 0 ? 1 : Math.min(...steps);
-  /** @param {string} name @param {Array<number|null>} y @param {"call"|"put"} side @param {string} yaxis @param {(value: any) => string} write */
+  /**
+   * @param {string} name @param {Array<number|null>} y @param {"call"|"put"} side @param {string} yaxis
+   * @param {(value: any) => string} write
+   */
   const bars = (name, y, side, yaxis, write) => ({
     type: "bar", name, x: strikes, y, yaxis, width: step * 0.42, offset: side === "call" ? -step * 0.43 : step * 0.01,
     marker: { color: colours[side], pattern: { shape: side === "put" ? "/" : "", size: 5, solidity: 0.35,
@@ -101,14 +110,16 @@ function drawn({ colours, width }, { chain, strikes, calls, puts, callChanges, p
   const compact = (/** @type {number} */ value) => formats.compact(value);
   const edge = step * 0.6;
   const narrow = width < NARROW;
-  const [shapes, annotations] = lines(head, colours, formats, [strikes[0] - edge, strikes[strikes.length - 1] + edge], narrow ? 1 : 0);
-  annotations.push(heading(`Open interest, ${head.oi_unit}`, 1, colours), heading("Change since the previous session", 0.36, colours));
+  const range = [strikes[0] - edge, strikes[strikes.length - 1] + edge];
+  const [shapes, annotations] = lines(head, colours, formats, range, narrow ? 1 : 0);
+  annotations.push(heading(`Open interest, ${head.oi_unit}`, 1, colours));
+  annotations.push(heading("Change since the previous session", 0.36, colours));
   return {
     data,
     layout: {
       uirevision: `${chain.key} ${strikes.length}`, barmode: "overlay", bargap: 0, shapes, annotations,
       margin: { t: narrow ? 80 : 62, b: narrow ? 66 : 44 },
-      xaxis: { title: { text: "Strike" }, tickformat: ",", anchor: "y2", range: [strikes[0] - edge, strikes.at(-1) + edge],
+      xaxis: { title: { text: "Strike" }, tickformat: ",", anchor: "y2", range,
         nticks: Math.max(4, Math.floor(width / 70)) },
       yaxis: { domain: [0.47, 1], fixedrange: true,
         ...scale(0, largest, compact, { from: 0, count: 4 }) },
@@ -126,13 +137,15 @@ function known(values) {
 /**
  * Spot, and where writers would pay least.
  * @param {any} head @param {import("./theme.js").Colours} colours @param {import("../core/format.js").Formats} formats
- * @param {Array<number>} range @param {number} above rows that the labels leave free @returns {[Array<any>, Array<any>]}
+ * @param {Array<number>} range @param {number} above rows that the labels leave free
+ * @returns {[Array<any>, Array<any>]}
  */
 function lines(head, colours, formats, range, above) {
   const within = (/** @type {number} */ value) => value >= range[0] && value <= range[1];
   const shapes = [];
   const annotations = [];
-  const label = (/** @type {number} */ x, /** @type {string} */ text, /** @type {string} */ colour, /** @type {number} */ row) => ({
+  /** @param {number} x @param {string} text @param {string} colour @param {number} row */
+  const label = (x, text, colour, row) => ({
     x, y: 1, yref: "paper", yanchor: "bottom", yshift: 15 * (row + above), showarrow: false, text,
     font: { color: colour, size: 11 }, bgcolor: colours.card,
   });

@@ -124,7 +124,9 @@ export class Panel {
     const formats = market.products.get(product)?.formats;
     const asOf = this.chart.asOf();
     const { level, text } = market.freshness(product);
-    if (asOf === null || formats === undefined) return { level, since: "Not live", text: level === "live" ? "" : `Not live: ${text}` };
+    if (asOf === null || formats === undefined) {
+      return { level, since: "Not live", text: level === "live" ? "" : `Not live: ${text}` };
+    }
     const moment = `${formats.time(asOf)} ${formats.zoneName(asOf)}`;
     if (level !== "live") {
       const today = market.now() - asOf < 43_200e6;
@@ -239,7 +241,7 @@ function seenRanges(node) {
 function mark(text, level, colours) {
   const colour = level === "lost" ? colours.lost : level === "closed" ? colours.closed : colours.stale;
   return {
-    text, xref: "paper", yref: "paper", x: 0.5, y: 0.5, xanchor: "center", yanchor: "middle", showarrow: false,
+    text, xref: "paper", yref: "paper", x: 0.5, y: 0.8, xanchor: "center", yanchor: "middle", showarrow: false,
     font: { color: colour, size: 22 }, opacity: 0.5,
   };
 }

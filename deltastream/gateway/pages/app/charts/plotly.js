@@ -45,7 +45,7 @@ export function dressed(colours, width, height, more) {
     font: { family: "system-ui, sans-serif", size: 12, color: colours.ink },
     margin: { l: narrow ? 52 : 64, r: narrow ? 14 : 20, t: 34, b: 44, ...margin },
     hovermode: "x unified", dragmode: touch ? false : "zoom",
-    hoverlabel: { bgcolor: colours.card, bordercolor: colours["line-strong"],
+    hoverlabel: { bgcolor: colours.card, bordercolor: colours["line-strong"], align: "left",
       font: { family: "ui-monospace, monospace", size: 12, color: colours.ink } },
     legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: narrow ? 0.005 : 0.995,
       yanchor: narrow ? "bottom" : "top", font: { color: colours.ink } },
@@ -79,7 +79,7 @@ function axis(colours, more) {
  */
 export function scale(low, high, write, { from, count = 5 } = {}) {
   const bottom = from === undefined ? low : Math.min(from, low);
-  const span = Math.max(from === undefined ? high : Math.max(from, high), bottom) - bottom || Math.abs(bottom) * 0.01 || 1;
+  const span = Math.max(from ?? high, high) - bottom || Math.abs(bottom) * 0.01 || 1;
   const power = 10 ** Math.floor(Math.log10(span / count));
   const step = power * ([1, 2, 2.5, 5].find((each) => each * power * count >= span) ?? 10);
   const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9) + (step / power === 2.5 ? 1 : 0));
@@ -90,13 +90,19 @@ export function scale(low, high, write, { from, count = 5 } = {}) {
   return { tickmode: "array", tickvals, ticktext: tickvals.map((value) => write(value, digits)), range };
 }
 
-/** What a pane shows and in which unit, above its corner. @param {string} text @param {number} y @param {import("./theme.js").Colours} colours */
+/**
+ * What a pane shows and in which unit, above its corner.
+ * @param {string} text @param {number} y @param {import("./theme.js").Colours} colours
+ */
 export function heading(text, y, colours) {
   return { text, xref: "paper", yref: "paper", x: 0, y, xanchor: "left", yanchor: "bottom", showarrow: false,
     font: { size: 11, color: colours.soft } };
 }
 
-/** A PNG of a chart, with its title in it. @param {any} node @param {string} title @returns {Promise<Uint8Array<ArrayBuffer>>} */
+/**
+ * A PNG of a chart, with its title in it.
+ * @param {any} node @param {string} title @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
 export async function picture(node, title) {
   const { width, height, margin } = node.layout;
   const layout = {

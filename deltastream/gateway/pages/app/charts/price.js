@@ -15,7 +15,9 @@ const EARLIER_DAYS = { "1m": 1, "5m": 4, "15m": 10 };
 const STORED_MS = 3000; // after this a bar that has ended is stored
 const PAUSE_US = 7200e6; // a longer time without a bar is left out of the axis
 
-/** @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart} */
+/**
+ * @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart}
+ */
 export function priceChart(context, touch) {
   const { market, session } = context;
   /** @type {keyof typeof LENGTHS} */
@@ -53,7 +55,8 @@ export function priceChart(context, touch) {
     const first = bars.all[0]?.start ?? market.now();
     for (const times of [1, 4, 16]) {
       const start = first - times * EARLIER_DAYS[interval] * 86_400e6;
-      const rows = await pages(session, path(), { interval, limit: 5000, start: iso(start), end: iso(first) }, read, signal);
+      const query = { interval, limit: 5000, start: iso(start), end: iso(first) };
+      const rows = await pages(session, path(), query, read, signal);
       if (rows.length > 0) return rows;
     }
     return [];
@@ -110,7 +113,8 @@ export function priceChart(context, touch) {
     figure(paint) {
       earlierButton.disabled = earlier.state === "asking" || loading.state === "asking" || bars.all.length >= MOST;
       const { all } = bars;
-      if (all.length === 0) return loading.state === "asking" ? "One moment …" : loading.problem || "There is no price yet.";
+      if (all.length === 0 && loading.state === "asking") return "One moment …";
+      if (all.length === 0) return loading.problem || "There is no price yet.";
       return drawn(paint, all, formats(), { ...volumes(all), live: paint.live, kept: `${product} ${interval}` });
     },
     words() {
@@ -142,7 +146,9 @@ export function priceChart(context, touch) {
       return { amounts: all.map((bar) => bar.volume), label: `Volume of ${product}`, column: "volume" };
     }
     const amounts = volume.of(all, bars.length);
-    if (amounts === null || amounts.every((amount) => amount === null)) return { amounts: null, label: "", column: "volume" };
+    if (amounts === null || amounts.every((amount) => amount === null)) {
+      return { amounts: null, label: "", column: "volume" };
+    }
     return { amounts, label: `Volume of the options of ${product}`, column: "options_volume" };
   }
 }
@@ -154,7 +160,10 @@ export function priceChart(context, touch) {
  * @returns {import("./panel.js").Figure}
  */
 function drawn({ colours, seen }, all, formats, { amounts, label, live, kept }) {
-  for (const bar of all) bar.written ??= { x: formats.wall(bar.start), text: text(bar, formats) };
+  const { locale } = formats;
+  for (const bar of all) {
+    if (bar.written?.locale !== locale) bar.written = { x: formats.wall(bar.start), text: text(bar, formats), locale };
+  }
   const x = all.map((bar) => bar.written?.x);
   const within = (/** @type {import("./bars.js").Bar} */ bar) => seen.x === undefined
     || (String(bar.written?.x) >= seen.x[0].slice(0, 19) && String(bar.written?.x) <= seen.x[1].slice(0, 19));
@@ -188,7 +197,8 @@ function drawn({ colours, seen }, all, formats, { amounts, label, live, kept }) 
     layout.shapes = [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: last.close, y1: last.close,
       line: { color: colours.accent, width: 1, dash: "dot" } }];
     layout.annotations.push({ xref: "paper", x: 1, y: last.close, xanchor: "left", showarrow: false,
-      text: formats.number(last.close), font: { color: colours.card, size: 11 }, bgcolor: colours.accent, borderpad: 2 });
+      text: formats.number(last.close), font: { color: colours.card, size: 11 }, bgcolor: colours.accent,
+      borderpad: 2 });
   }
   if (amounts !== null) {
     const sides = all.map((bar) => (bar.close >= bar.open ? colours.up : colours.down));
@@ -206,7 +216,8 @@ function drawn({ colours, seen }, all, formats, { amounts, label, live, kept }) 
 /** @param {import("./bars.js").Bar} bar @param {import("../core/format.js").Formats} formats */
 function text(bar, formats) {
   const write = (/** @type {number} */ value) => formats.number(value);
-  return [`${formats.instant(bar.start).replace(/:\d\d$/, "")} ${formats.zoneName(bar.start)}`, `Open  ${write(bar.open)}`,
+  const minute = formats.instant(bar.start).replace(/:\d\d$/, "");
+  return [`${minute} ${formats.zoneName(bar.start)}`, `Open  ${write(bar.open)}`,
     `High  ${write(bar.high)}`, `Low   ${write(bar.low)}`, `Close ${write(bar.close)}`,
     `Change ${formats.change(bar.close - bar.open)}`].join("<br>");
 }

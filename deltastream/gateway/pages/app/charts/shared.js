@@ -13,14 +13,18 @@ export function choice(label, choices, chosen, choose) {
   const buttons = choices.map(([value, text]) => element("button", {
     type: "button", "aria-pressed": String(value === chosen), "data-value": value,
     click: () => {
-      for (const [at, button] of buttons.entries()) button.setAttribute("aria-pressed", String(choices[at][0] === value));
+      buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(choices[at][0] === value)));
       choose(value);
     },
   }, text));
   return element("div", { class: "chart-choice", role: "group", "aria-label": label }, buttons);
 }
 
-/** A list of which one is chosen. @param {string} label @param {Array<[string, string]>} choices @param {string} chosen @param {(value: string) => void} choose */
+/**
+ * A list of which one is chosen.
+ * @param {string} label @param {Array<[string, string]>} choices @param {string} chosen
+ * @param {(value: string) => void} choose
+ */
 export function list(label, choices, chosen, choose) {
   const select = element("select", { change: () => choose(select.value) },
     choices.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
@@ -31,15 +35,19 @@ export function list(label, choices, chosen, choose) {
 export function strikesChoice(changed) {
   const kept = preference("strikes");
   const counts = [...new Set([10, 15, 25, kept])].filter((count) => count > 0).sort((a, b) => a - b);
-  return list("Strikes", [...counts.map((count) => /** @type {[string, string]} */ ([String(count), `± ${count}`])), ["0", "all"]],
-    String(kept), (value) => {
-      prefer("strikes", Number(value));
-      changed();
-    });
+  /** @type {Array<[string, string]>} */
+  const choices = counts.map((count) => [String(count), `± ${count}`]);
+  return list("Strikes", [...choices, ["0", "all"]], String(kept), (value) => {
+    prefer("strikes", Number(value));
+    changed();
+  });
 }
 
-/** Rows of a chain from the first to before the last that are shown. @param {import("../core/market.js").Chain} chain @param {number} count @returns {[number, number]} */
-export function window_(chain, count) {
+/**
+ * Rows of a chain from the first to before the last that are shown.
+ * @param {import("../core/market.js").Chain} chain @param {number} count @returns {[number, number]}
+ */
+export function around(chain, count) {
   const strikes = chain.columns?.strike ?? [];
   const { atm_strike: atm } = chain.head;
   if (count === 0 || typeof atm !== "number") return [0, strikes.length];
@@ -63,7 +71,10 @@ export class Expiries {
     closesItself(this.node);
   }
 
-  /** @param {Array<import("../core/market.js").Chain>} chains @param {(chain: import("../core/market.js").Chain) => string} write */
+  /**
+   * @param {Array<import("../core/market.js").Chain>} chains
+   * @param {(chain: import("../core/market.js").Chain) => string} write
+   */
   show(chains, write) {
     const keys = new Set(chains.map((chain) => chain.key));
     for (const [key, label] of this.boxes) {
@@ -72,14 +83,15 @@ export class Expiries {
       this.boxes.delete(key);
       this.chosen.delete(key);
     }
-    for (const chain of chains) {
+    for (const [at, chain] of chains.entries()) {
       let label = this.boxes.get(chain.key);
       if (label === undefined) {
-        const box = element("input", { type: "checkbox", value: chain.key, change: () => this.#choose(chain.key, box.checked) });
+        const box = element("input", { type: "checkbox", value: chain.key });
+        box.addEventListener("change", () => this.#choose(chain.key, box.checked));
         label = element("label", {}, box, ` ${write(chain)}`);
         this.boxes.set(chain.key, label);
-        this.field.append(label);
       }
+      if (this.field.children[at + 1] !== label) this.field.insertBefore(label, this.field.children[at + 1] ?? null);
       label.firstChild.checked = this.chosen.has(chain.key);
     }
     setText(this.summary, `Expiries: ${this.chosen.size} of ${chains.length}`);
@@ -92,10 +104,25 @@ export class Expiries {
   }
 }
 
-/** The axis of time. @param {import("../core/format.js").Formats} formats @param {number|null} at microseconds @param {any} [more] */
+/**
+ * The axis of time.
+ * @param {import("../core/format.js").Formats} formats @param {number|null} at microseconds @param {any} [more]
+ */
 export function timeAxis(formats, at, more = {}) {
   const zone = formats.zoneName(at ?? undefined);
-  return { type: "date", tickangle: 0, title: { text: `Time, ${zone}` }, hoverformat: `%d %b %H:%M:%S ${zone}`, ...more };
+  const title = { text: `Time, ${zone}` };
+  return { type: "date", tickangle: 0, title, hoverformat: `%d %b %H:%M:%S ${zone}`, ...more };
+}
+
+/** How the product that is looked at writes. @param {import("../core/main.js").Context} context */
+export function formatsOf({ market, product }) {
+  return /** @type {import("../core/market.js").Product} */ (market.products.get(product())).formats;
+}
+
+/** Writes shares in percent, on an axis that says so. @param {import("../core/format.js").Formats} formats */
+export function percents(formats) {
+  /** @param {number} value @param {number} digits */
+  return (value, digits) => formats.number(100 * value, Math.max(1, digits - 2));
 }
 
 /** An instant for a file: ISO 8601, UTC. @param {number|null} us */
@@ -103,7 +130,10 @@ export function iso(us) {
   return us === null ? null : new Date(us / 1000).toISOString();
 }
 
-/** A chain in words: its expiry, and its root where that is not its product. @param {import("../core/format.js").Formats} formats @param {import("../core/market.js").Chain} chain */
+/**
+ * A chain in words: its expiry, and its root where that is not its product.
+ * @param {import("../core/format.js").Formats} formats @param {import("../core/market.js").Chain} chain
+ */
 export function nameOf(formats, chain) {
   return chain.root === chain.product ? formats.date(chain.expiry) : `${chain.root} ${formats.date(chain.expiry)}`;
 }

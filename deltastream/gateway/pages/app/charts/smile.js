@@ -1,6 +1,6 @@
 // Implied volatility by strike, of the side out of the money, with what bid and ask imply around it.
 
-import { Expiries, choice, nameOf } from "./shared.js";
+import { Expiries, choice, formatsOf, iso, nameOf, percents } from "./shared.js";
 import { NARROW, scale } from "./plotly.js";
 import { sheer } from "./theme.js";
 
@@ -10,16 +10,24 @@ const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
 /**
  * @typedef {Object} Smile
  * @property {import("../core/market.js").Chain} chain
- * @property {Array<{strike: number, k: number, side: "call"|"put", iv: number|null, bid: number|null, ask: number|null}>} points
+ * @property {Array<Place>} points
+ *
+ * @typedef {Object} Place
+ * @property {number} strike
+ * @property {number} k ln(strike / forward)
+ * @property {"call"|"put"} side out of the money
+ * @property {number|null} iv @property {number|null} bid @property {number|null} ask
  */
 
-/** @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart} */
+/**
+ * @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart}
+ */
 export function smileChart(context, touch) {
   const { market } = context;
   let by = /** @type {"strike"|"k"} */ ("strike");
   let key = "";
   const expiries = new Expiries(touch);
-  const formats = () => /** @type {import("../core/market.js").Product} */ (market.products.get(context.product())).formats;
+  const formats = () => formatsOf(context);
 
   /** The expiry that is looked at is one of those shown. */
   function begin() {
@@ -35,9 +43,8 @@ export function smileChart(context, touch) {
   begin();
 
   /** @returns {Array<Smile>} */
-  const smiles = () => market.chainsOf(context.product())
-    .filter((chain) => expiries.chosen.has(chain.key) && chain.columns !== null && typeof chain.head.forward === "number")
-    .map(smile);
+  const smiles = () => market.chainsOf(context.product()).filter((chain) => expiries.chosen.has(chain.key))
+    .filter((chain) => chain.columns !== null && typeof chain.head.forward === "number").map(smile);
 
   return {
     name: "smile", pace: 1000, title: () => `${context.product()} volatility smile`,
@@ -64,12 +71,14 @@ export function smileChart(context, touch) {
     },
     words: () => smiles().map(({ chain, points }) => {
       const solved = points.filter(({ iv }) => iv !== null).length;
-      return `${nameOf(formats(), chain)}: ATM IV ${formats().percent(chain.head.atm_iv)}, ${solved} of ${points.length} strikes `
-        + "have a volatility.";
+      return `${nameOf(formats(), chain)}: ATM IV ${formats().percent(chain.head.atm_iv)}, `
+        + `${solved} of ${points.length} strikes have a volatility.`;
     }).join(" "),
-    table: () => [["root", "expiry", "timestamp", "forward", "strike", "log_moneyness", "side", "bid_iv", "iv", "ask_iv"],
+    table: () => [
+      ["root", "expiry", "timestamp", "forward", "strike", "log_moneyness", "side", "bid_iv", "iv", "ask_iv"],
       ...smiles().flatMap(({ chain, points }) => points.map(({ strike, k, side, iv, bid, ask }) => [
-        chain.root, chain.expiry, new Date(chain.ts / 1000).toISOString(), chain.head.forward, strike, k, side, bid, iv, ask]))],
+        chain.root, chain.expiry, iso(chain.ts), chain.head.forward, strike, k, side, bid, iv, ask])),
+    ],
     close() {},
   };
 }
@@ -125,7 +134,7 @@ function drawn({ colours, width }, smiles, by, formats) {
         hoverformat: by === "k" ? ".4f" : ",", range: [Math.min(...solved) - edge, Math.max(...solved) + edge],
         nticks: Math.max(4, Math.floor(width / 80)) },
       yaxis: { title: { text: "Implied volatility, % per year" }, fixedrange: true,
-        ...scale(Math.min(...values), Math.max(...values), (value, digits) => formats.number(100 * value, Math.max(1, digits - 2)), { count: 6 }) },
+        ...scale(Math.min(...values), Math.max(...values), percents(formats), { count: 6 }) },
       shapes: forwards.map((forward, at) => ({ type: "line", x0: forward, x1: forward, yref: "paper", y0: 0, y1: 1,
         line: { color: by === "k" ? colours.soft : series[at % series.length], width: 1, dash: "dot" } })),
       annotations: [{ x: Math.max(...forwards), y: 1, yref: "paper", yanchor: "top", xanchor: "left", showarrow: false,

@@ -1,15 +1,18 @@
 // The term structure: volatility at the money by days to expiry.
 
-import { nameOf, iso } from "./shared.js";
+import { formatsOf, iso, nameOf, percents } from "./shared.js";
 import { scale } from "./plotly.js";
 
 const DAYS = 365;
 
-/** @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart} */
+/**
+ * @param {import("../core/main.js").Context} context @param {() => void} touch @returns {import("./panel.js").Chart}
+ */
 export function termChart(context, touch) {
   const { market } = context;
-  const formats = () => /** @type {import("../core/market.js").Product} */ (market.products.get(context.product())).formats;
-  const chains = () => market.chainsOf(context.product()).filter((chain) => typeof chain.head.t === "number" && chain.head.t > 0);
+  const formats = () => formatsOf(context);
+  const chains = () => market.chainsOf(context.product())
+    .filter(({ head }) => typeof head.t === "number" && head.t > 0);
 
   return {
     name: "term", controls: [], pace: 2000,
@@ -30,9 +33,10 @@ export function termChart(context, touch) {
       const looked = context.chain()?.key;
       return {
         data: [{
-          type: "scatter", mode: "lines+markers+text", name: "ATM IV", x, y, connectgaps: false, cliponaxis: false, showlegend: false,
+          type: "scatter", mode: "lines+markers+text", name: "ATM IV", x, y, connectgaps: false, cliponaxis: false,
+          showlegend: false,
           line: { color: colours["series-1"], width: 1.8 },
-          marker: { opacity: 1, color: shown.map((chain) => (chain.key === looked ? colours.accent : colours["series-1"])),
+          marker: { opacity: 1, color: colours["series-1"],
             size: shown.map((chain) => (chain.key === looked ? 12 : 8)),
             symbol: shown.map((chain) => (chain.key === looked ? "diamond" : "circle")) },
           text: shown.length * 70 > width ? [] : shown.map((chain) => formats().percent(chain.head.atm_iv, 1)),
@@ -44,11 +48,12 @@ export function termChart(context, touch) {
           uirevision: context.product(), margin: { t: 44 },
           xaxis: { title: { text: "Days to expiry" }, hoverformat: ".1f", rangemode: "tozero" },
           yaxis: { title: { text: "ATM IV, % per year" }, fixedrange: true,
-            ...scale(Math.min(...known), Math.max(...known), (value, digits) => formats().number(100 * value, Math.max(1, digits - 2)), { count: 5 }) },
+            ...scale(Math.min(...known), Math.max(...known), percents(formats()), { count: 5 }) },
         },
       };
     },
-    words: () => chains().map((chain) => `${nameOf(formats(), chain)}: ${formats().percent(chain.head.atm_iv)}.`).join(" "),
+    words: () => chains()
+      .map((chain) => `${nameOf(formats(), chain)}: ${formats().percent(chain.head.atm_iv)}.`).join(" "),
     table: () => [["root", "expiry", "timestamp", "t", "days", "atm_iv"], ...chains().map((chain) => [
       chain.root, chain.expiry, iso(chain.ts), chain.head.t, chain.head.t * DAYS, chain.head.atm_iv])],
     close() {},

@@ -28,7 +28,10 @@ export function sheer(colour, share) {
   return colour.replace(/^rgb\(([^)]*)\)$/, `rgba($1, ${share})`);
 }
 
-/** Tells when colours or digits look different from now on. @param {() => void} listener @returns {() => void} ends it */
+/**
+ * Tells when colours or digits look different from now on.
+ * @param {() => void} listener @returns {() => void} ends it
+ */
 export function watch(listener) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const unlisten = changed.listen((key) => { if (key === "theme" || key === "grouping") listener(); });

@@ -3,7 +3,7 @@
 import { microseconds } from "../core/format.js";
 import { Loading, pages } from "./loading.js";
 import { NARROW, heading, scale } from "./plotly.js";
-import { iso, list, nameOf, timeAxis } from "./shared.js";
+import { formatsOf, iso, list, nameOf, timeAxis } from "./shared.js";
 import { Trend } from "./trend.js";
 
 /**
@@ -26,21 +26,23 @@ import { Trend } from "./trend.js";
  * @property {string} name
  * @property {string} title
  * @property {Array<Source>} sources
- * @property {Array<{title: string, source: number, lines: Array<Line>, share: number,
- *   write: (formats: import("../core/format.js").Formats, value: number, digits: number) => string}>} panes from top to bottom
+ * @property {Array<{title: string, source: number, lines: Array<Line>, share: number}>} panes from top to bottom
  * @property {(head: Record<string, any>, formats: import("../core/format.js").Formats) => string} words
  */
 
 const SPANS = { "1": "1 h", "3": "3 h", "8": "8 h", "24": "24 h" };
 const STEPS = /** @type {Record<string, number>} */ ({ "1": 5, "3": 10, "8": 20, "24": 60 }); // seconds
 
-/** @param {import("../core/main.js").Context} context @param {() => void} touch @param {Kind} kind @returns {import("./panel.js").Chart} */
+/**
+ * @param {import("../core/main.js").Context} context @param {() => void} touch @param {Kind} kind
+ * @returns {import("./panel.js").Chart}
+ */
 export function throughDay(context, touch, kind) {
   const { market, session } = context;
   let hours = "8";
   let key = "";
   let product = "";
-  const formats = () => /** @type {import("../core/market.js").Product} */ (market.products.get(context.product())).formats;
+  const formats = () => formatsOf(context);
   const fresh = () => kind.sources.map(() => new Trend(STEPS[hours] * 1e6, Number(hours) * 3600e6));
   let trends = fresh();
   const loadings = kind.sources.map((source, at) => new Loading((signal) => ask(source, signal), (points) => {
@@ -110,7 +112,8 @@ export function throughDay(context, touch, kind) {
       .map((problem) => `The history is missing: ${problem}`).join(" "),
     figure(paint) {
       if (trends.every((trend) => trend.points.length === 0)) {
-        return loadings.some((loading) => loading.state === "asking") ? "One moment …" : "There is no chain of this expiry yet.";
+        const asking = loadings.some((loading) => loading.state === "asking");
+        return asking ? "One moment …" : "There is no chain of this expiry yet.";
       }
       return drawn(paint, kind, trends, formats(), `${key} ${hours}`);
     },
@@ -118,7 +121,8 @@ export function throughDay(context, touch, kind) {
       const chain = context.chain();
       const first = trends[0].points[0];
       if (chain === null || first === undefined) return "";
-      return `${kind.words(chain.head, formats())} Since ${formats().instant(first.ts)} ${formats().zoneName(first.ts)}.`;
+      const since = `${formats().instant(first.ts)} ${formats().zoneName(first.ts)}`;
+      return `${kind.words(chain.head, formats())} Since ${since}.`;
     },
     table() {
       const chain = context.chain();
@@ -159,7 +163,7 @@ function drawn({ colours, width }, kind, trends, formats, kept) {
   const ends = [Math.min, Math.max].map((end) => end(...drawnPoints.map((point) => point.ts)));
   if (ends[0] < ends[1]) layout.xaxis.range = ends.map((ts) => formats.wall(ts));
   let top = 1;
-  for (const [at, { title, source, lines, share, write: written }] of kind.panes.entries()) {
+  for (const [at, { title, source, lines, share }] of kind.panes.entries()) {
     const points = trends[source].drawn();
     const suffix = at === 0 ? "" : String(at + 1);
     const x = points.map((point, index) => point?.x ?? points[index - 1]?.x);
@@ -170,7 +174,8 @@ function drawn({ colours, width }, kind, trends, formats, kept) {
       const y = points.map((point) => point?.values[key] ?? null);
       values.push(...y.filter((value) => value !== null));
       data.push({
-        type: "scatter", mode: "lines+markers", name, x, y, yaxis: `y${suffix}`, connectgaps: false, marker: { color: colours[colour], size: alone },
+        type: "scatter", mode: "lines+markers", name, x, y, yaxis: `y${suffix}`, connectgaps: false,
+        marker: { color: colours[colour], size: alone },
         line: { color: colours[colour], width: 1.6, dash, shape: steps ? "hv" : "linear" },
         customdata: y.map((value) => write(formats, value)), hovertemplate: "%{customdata}",
       });
@@ -178,7 +183,7 @@ function drawn({ colours, width }, kind, trends, formats, kept) {
     const known = values.length > 0 ? [Math.min(...values), Math.max(...values)] : [0, 1];
     layout[`yaxis${suffix}`] = {
       domain: [Math.max(0, top - share), top], fixedrange: true,
-      ...scale(known[0], known[1], (value, digits) => written(formats, value, digits), { count: 4 }),
+      ...scale(known[0], known[1], (value, digits) => formats.number(value, digits), { count: 4 }),
     };
     layout.annotations.push(heading(title, top, colours));
     top -= share + 0.1;

@@ -13,7 +13,10 @@ const WATCHED = 15; // distances of live points, to learn how often one comes
  */
 
 export class Trend {
-  /** @param {number} step microseconds: of each interval of that length only the last point is kept @param {number} span microseconds kept */
+  /**
+   * @param {number} step microseconds: of each interval of that length only the last point is kept
+   * @param {number} span microseconds kept
+   */
   constructor(step, span) {
     this.step = step;
     this.span = span;

@@ -13,7 +13,10 @@ import { surfaceChart } from "../charts/surface.js";
 import { termChart } from "../charts/term.js";
 import { colours, watch } from "../charts/theme.js";
 
-/** @type {Record<string, {label: string, make: (context: import("../core/main.js").Context, touch: () => void) => import("../charts/panel.js").Chart}>} */
+/** @typedef {import("../core/main.js").Context} Context */
+/** @typedef {(context: Context, touch: () => void) => import("../charts/panel.js").Chart} Make */
+
+/** @type {Record<string, {label: string, make: Make}>} */
 const CHARTS = {
   price: { label: "Price", make: priceChart },
   interest: { label: "Open interest", make: interestChart },
@@ -33,7 +36,8 @@ export function chartsView(context) {
 
   const expiry = element("select", { id: "chart-expiry", change: () => {
     const chain = market.chains.get(expiry.value);
-    if (chain !== undefined) router.go({ view: "charts", product: chain.product, root: chain.root, expiry: chain.expiry });
+    if (chain === undefined) return;
+    router.go({ view: "charts", product: chain.product, root: chain.root, expiry: chain.expiry });
   } });
   const buttons = Object.entries(CHARTS).map(([name, { label }]) => element("button", {
     type: "button", "data-show": name, "aria-pressed": "false", click: () => toggle(name),
@@ -47,7 +51,8 @@ export function chartsView(context) {
       element("div", { class: "chart-choice", role: "group", "aria-label": "Charts shown" }, buttons)),
     none, grid);
 
-  const rooms = (/** @type {string} */ product) => [...new Set([...panels.values()].flatMap((panel) => panel.chart.rooms(product)))];
+  /** @param {string} product */
+  const rooms = (product) => [...new Set([...panels.values()].flatMap((panel) => panel.chart.rooms(product)))];
 
   /** Shows what is chosen, in the order of the buttons. */
   function arrange() {
@@ -82,7 +87,8 @@ export function chartsView(context) {
     const offered = chains.map((chain) => chain.key).join();
     if (product !== undefined && expiry.dataset.offered !== offered) {
       expiry.dataset.offered = offered;
-      expiry.replaceChildren(...chains.map((chain) => element("option", { value: chain.key }, nameOf(product.formats, chain))));
+      const { formats } = product;
+      expiry.replaceChildren(...chains.map((chain) => element("option", { value: chain.key }, nameOf(formats, chain))));
     }
     const key = context.chain()?.key ?? "";
     if (expiry.value !== key) expiry.value = key;
