@@ -28,7 +28,7 @@ export function choice(label, choices, chosen, choose) {
 export function list(label, choices, chosen, choose) {
   const select = element("select", { change: () => choose(select.value) },
     choices.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
-  return element("label", { class: "chart-list" }, `${label} `, select);
+  return element("label", {}, element("span", { class: "hidden-text" }, label), select);
 }
 
 /** Chooses how many strikes to either side are shown, here and in the chain. @param {() => void} changed */
@@ -36,8 +36,8 @@ export function strikesChoice(changed) {
   const kept = preference("strikes");
   const counts = [...new Set([10, 15, 25, kept])].filter((count) => count > 0).sort((a, b) => a - b);
   /** @type {Array<[string, string]>} */
-  const choices = counts.map((count) => [String(count), `± ${count}`]);
-  return list("Strikes", [...choices, ["0", "all"]], String(kept), (value) => {
+  const choices = counts.map((count) => [String(count), `± ${count} strikes`]);
+  return list("Strikes", [...choices, ["0", "all strikes"]], String(kept), (value) => {
     prefer("strikes", Number(value));
     changed();
   });
