@@ -3,6 +3,7 @@
 
 import { element } from "./dom.js";
 
+const DANGER = /** @type {const} */ ("danger");
 let count = 0;
 
 /**
@@ -18,7 +19,8 @@ export function ask(title, content, choices) {
   const buttons = choices.map(({ value, label, kind }) => element("button", { value, class: kind ?? null }, label));
   const dialog = element(
     "dialog", { "aria-labelledby": id },
-    element("form", { method: "dialog" }, element("h2", { id }, title), content, element("div", { class: "choices" }, buttons)),
+    element("form", { method: "dialog" },
+      element("h2", { id }, title), content, element("div", { class: "choices" }, buttons)),
   );
   const leave = () => dialog.close("");
   addEventListener("hashchange", leave);
@@ -33,9 +35,12 @@ export function ask(title, content, choices) {
   });
 }
 
-/** @param {string} title @param {string} text @param {string} action what the button says @returns {Promise<boolean>} */
+/**
+ * @param {string} title @param {string} text @param {string} action what the button says
+ * @returns {Promise<boolean>}
+ */
 export async function confirmed(title, text, action) {
-  const choices = [{ value: "", label: "Cancel" }, { value: "yes", label: action, kind: /** @type {const} */ ("danger") }];
+  const choices = [{ value: "", label: "Cancel" }, { value: "yes", label: action, kind: DANGER }];
   return (await ask(title, [element("p", {}, text)], choices)) === "yes";
 }
 

@@ -25,6 +25,11 @@ export function append(parent, children) {
   }
 }
 
+/** Facts under their names. @param {Array<[name: string, fact: any]>} pairs */
+export function facts(pairs) {
+  return element("dl", { class: "facts" }, pairs.map(([name, fact]) => [element("dt", {}, name), element("dd", {}, fact)]));
+}
+
 /** An element of a drawing. @param {string} name @param {Object<string, any>} [attributes] @param {...any} children @returns {any} */
 export function drawing(name, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);

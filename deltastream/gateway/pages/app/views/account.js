@@ -1,7 +1,7 @@
 // Who is logged in: their password, their keys, what they prefer, and the ways out.
 
 import { confirmed } from "../core/dialog.js";
-import { element, setText } from "../core/dom.js";
+import { element, facts, setText } from "../core/dom.js";
 import { field, form, refuse } from "../core/fields.js";
 import { prefer, preference } from "../core/preferences.js";
 import { Problem } from "../core/session.js";
@@ -23,7 +23,6 @@ export function accountView(context) {
 /** @param {import("../core/main.js").Context} context */
 function who({ session, say }) {
   const user = /** @type {import("../core/session.js").User} */ (session.user);
-  const facts = [["Name", user.name], ["Email", user.email], ["Role", ROLES[user.role] ?? user.role]];
   /** @param {() => Promise<void>} work */
   const attempt = async (work) => {
     try {
@@ -41,11 +40,13 @@ function who({ session, say }) {
   return element(
     "section", { class: "card", "aria-labelledby": "who-title" },
     element("h2", { id: "who-title" }, "Logged in"),
-    element("dl", { class: "facts" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
+    facts([["Name", user.name], ["Email", user.email], ["Role", ROLES[user.role] ?? user.role]]),
     element(
       "div", { class: "choices" },
       element("button", { type: "button", id: "logout", click: () => void attempt(() => session.logout()) }, "Log out"),
-      element("button", { type: "button", id: "logout-everywhere", click: () => void attempt(everywhere) }, "Log out everywhere …"),
+      element("button", {
+        type: "button", id: "logout-everywhere", click: () => void attempt(everywhere),
+      }, "Log out everywhere …"),
     ),
   );
 }
@@ -53,17 +54,22 @@ function who({ session, say }) {
 /** @param {import("../core/main.js").Context} context */
 function password({ session, say }) {
   const title = element("h2", { id: "password-title" });
-  const present = element("input", { name: "current_password", type: "password", autocomplete: "current-password", maxlength: 1024 });
-  const chosen = element("input", { name: "password", type: "password", autocomplete: "new-password", minlength: 8, required: true });
-  const repeated = element("input", { name: "repeated", type: "password", autocomplete: "new-password", required: true });
-  const presentField = field("Present password", present, "Not needed within ten minutes of coming by a one-time link.");
+  /** @param {string} name @param {Object<string, any>} more */
+  const secret = (name, more) => element("input", { name, type: "password", ...more });
+  const present = secret("current_password", { autocomplete: "current-password", maxlength: 1024 });
+  const chosen = secret("password", { autocomplete: "new-password", minlength: 8, required: true });
+  const repeated = secret("repeated", { autocomplete: "new-password", required: true });
+  const presentField = field("Present password", present,
+    "Not needed within ten minutes of coming by a one-time link.");
   const show = () => {
     const has = session.user?.has_password ?? false;
     setText(title, has ? "Change the password" : "Set a password");
     presentField.hidden = !has;
   };
   const made = form({ id: "password-form", "aria-labelledby": "password-title" }, [
-    element("input", { name: "username", type: "text", autocomplete: "username", readonly: true, hidden: true, value: session.user?.email }),
+    element("input", {
+      name: "username", type: "text", autocomplete: "username", readonly: true, hidden: true, value: session.user?.email,
+    }),
     presentField,
     field("New password", chosen, "8 characters or more; a few words are easy to keep."),
     field("New password again", repeated),
@@ -89,7 +95,8 @@ function choices() {
     element(
       "form", { id: "preferences" },
       choice("theme", "Colours", [["auto", "As the system has them"], ["light", "Light"], ["dark", "Dark"]]),
-      choice("grouping", "Digits of Indian products", [["market", "Lakhs: 12,34,567"], ["western", "Thousands: 1,234,567"]]),
+      choice("grouping", "Digits of Indian products",
+        [["market", "Lakhs: 12,34,567"], ["western", "Thousands: 1,234,567"]]),
     ),
     element("p", { class: "soft" }, "Kept in this browser."),
   );

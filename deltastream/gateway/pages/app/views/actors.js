@@ -33,7 +33,8 @@ export class Actors {
     this.rows = new Map();
     /** @type {Set<string>} paths of supervisors whose rows are hidden */
     this.folded = new Set();
-    const heads = COLUMNS.map((name) => element("th", { scope: "col", class: NUMERIC.has(name) && "number-head" }, name));
+    const heads = COLUMNS.map((name) =>
+      element("th", { scope: "col", class: NUMERIC.has(name) && "number-head" }, name));
     this.body = element("tbody");
     this.node = element(
       "table", { role: "treegrid", class: "actors", "aria-label": "Actors of the host" },
@@ -83,7 +84,9 @@ export class Actors {
   /** @returns {Row} */
   #make(/** @type {any} */ actor, /** @type {number} */ level) {
     const inner = actor.strategy !== null;
-    const fold = inner && element("span", { class: "fold", "aria-hidden": "true", click: () => this.#fold(actor.path) });
+    const fold = inner && element("span", {
+      class: "fold", "aria-hidden": "true", click: () => this.#fold(actor.path),
+    });
     /** @type {Record<string, any>} */
     const cells = {};
     for (const name of COLUMNS.slice(1)) {
@@ -117,9 +120,10 @@ export class Actors {
     cells.again.hidden = restarted === 0 || now - restarted > SHOWN_MS;
     setAttribute(node, "data-restarted", cells.again.hidden ? null : "");
     const waits = actor.restart_in_s !== null;
-    setText(cells.Up, waits ? `in ${age(actor.restart_in_s)}` : actor.uptime_s === null ? MISSING : age(actor.uptime_s));
+    setText(cells.Up, waits ? `in ${age(actor.restart_in_s)}` : age(actor.uptime_s ?? NaN));
     setAttribute(cells.Up, "title", waits ? "until it is started again" : null);
-    setText(cells.Mailbox, actor.mailboxes.map((/** @type {any} */ box) => `${box.depth}/${box.capacity}`).join(" ") || MISSING);
+    const depths = actor.mailboxes.map((/** @type {any} */ box) => `${box.depth}/${box.capacity}`);
+    setText(cells.Mailbox, depths.join(" ") || MISSING);
     setAttribute(cells.Mailbox, "title", mailboxes(actor.mailboxes));
     setText(cells.Behind, behind === undefined ? MISSING : String(behind.lag));
     setAttribute(cells.Behind, "title", behind === undefined ? null

@@ -9,6 +9,7 @@ import { formatsOf } from "./letters.js";
 
 const LIST = "api/user/keys";
 const COLUMNS = ["Name", "Begins with", "May", "Made", "Expires", "Last used", "State", ""];
+const NONE = "None yet. Programs that read this host each get a key of their own.";
 const DAYS = [["30", "30 days"], ["90", "90 days"], ["180", "180 days"], ["366", "366 days"]];
 
 /** What a scope allows, in words. @type {Record<string, string>} */
@@ -31,7 +32,9 @@ export class Keys {
     const heads = COLUMNS.map((name) => (name === "" ? element("td") : element("th", { scope: "col" }, name)));
     const table = element("table", {}, element("caption", { class: "hidden-text" }, "API keys"),
       element("thead", {}, element("tr", {}, heads)), this.body);
-    this.scroller = element("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "API keys", hidden: true }, table);
+    this.scroller = element("div", {
+      class: "wide", tabindex: 0, role: "region", "aria-label": "API keys", hidden: true,
+    }, table);
     this.maker = element("details", {}, element("summary", {}, "Make a key"), this.#form());
     this.node = element("section", { class: "card keys", "aria-labelledby": "keys-title" },
       element("h2", { id: "keys-title" }, "API keys"), this.state, this.scroller, this.maker);
@@ -42,7 +45,7 @@ export class Keys {
     try {
       const { keys } = await this.context.session.call(LIST, { signal: this.signal });
       for (const key of keys) this.#show(key);
-      setText(this.state, keys.length === 0 ? "None yet. Programs that read this host each get a key of their own." : "");
+      setText(this.state, keys.length === 0 ? NONE : "");
       this.scroller.hidden = keys.length === 0;
     } catch (error) {
       if (this.signal.aborted) return;
@@ -62,7 +65,8 @@ export class Keys {
       const end = element("button", {
         type: "button", "aria-label": `Revoke the key ${key.name}`, click: () => void this.#revoke(key),
       }, "Revoke …");
-      const node = element("tr", { "data-key": key.id }, element("th", { scope: "row" }, key.name), cells, element("td", {}, end));
+      const node = element("tr", { "data-key": key.id },
+        element("th", { scope: "row" }, key.name), cells, element("td", {}, end));
       row = { node, cells, end };
       this.rows.set(key.id, row);
       this.body.prepend(node);
@@ -78,7 +82,8 @@ export class Keys {
     const days = element("select", { name: "days" },
       DAYS.map(([value, text]) => element("option", { value, selected: value === "90" }, text)));
     const allowed = OF_ROLE[this.context.session.user?.role ?? "user"] ?? [];
-    const boxes = allowed.map((scope) => element("input", { type: "checkbox", value: scope, checked: scope === "read:market" }));
+    const boxes = allowed.map((scope) =>
+      element("input", { type: "checkbox", value: scope, checked: scope === "read:market" }));
     const scopes = element(
       "fieldset", { name: "scopes", id: "key-scopes", "aria-describedby": "key-scopes-problem", class: "field" },
       element("legend", {}, "May read or do"),
@@ -106,8 +111,8 @@ export class Keys {
   }
 
   async #revoke(/** @type {any} */ { id, name }) {
-    const sure = await confirmed(`Revoke the key ${name}?`, "Whatever uses it is refused at once. There is no way back.", "Revoke");
-    if (!sure) return;
+    const text = "Whatever uses it is refused at once. There is no way back.";
+    if (!(await confirmed(`Revoke the key ${name}?`, text, "Revoke"))) return;
     try {
       await this.context.session.call(`${LIST}/${id}`, { method: "DELETE" });
       this.context.say(`The key ${name} is revoked.`);
@@ -134,7 +139,8 @@ async function told(/** @type {any} */ key, /** @type {string} */ token) {
   };
   await ask(`The key ${key.name}`, [
     element("p", {}, "This is its text. It is shown this once: keep it where only the program finds it."),
-    element("div", { class: "secret" }, shown, element("button", { type: "button", id: "key-copy", click: () => void copy() }, "Copy")),
+    element("div", { class: "secret" }, shown,
+      element("button", { type: "button", id: "key-copy", click: () => void copy() }, "Copy")),
     state,
     element("p", { class: "soft" }, "Sent as X-API-Key, or as Authorization: Bearer …"),
   ], [{ value: "", label: "I have it", kind: "primary" }]);

@@ -1,7 +1,7 @@
 // Messages that a group could not process, for administrators: shown, handed over once more, or forgotten.
 
 import { confirmed, details } from "../core/dialog.js";
-import { element, setText } from "../core/dom.js";
+import { element, facts, setText } from "../core/dom.js";
 import { bytes, microseconds } from "../core/format.js";
 import { Problem } from "../core/session.js";
 
@@ -18,7 +18,8 @@ export class Letters {
     this.rows = new Map();
     this.body = element("tbody");
     this.state = element("p", { class: "soft" }, "One moment …");
-    const heads = COLUMNS.map((name) => element("th", { scope: "col", class: /Seq|Attempts|Size/.test(name) && "number-head" }, name));
+    const heads = COLUMNS.map((name) =>
+      element("th", { scope: "col", class: /Seq|Attempts|Size/.test(name) && "number-head" }, name));
     const table = element("table", {}, element("caption", { class: "hidden-text" }, "Dead letters"),
       element("thead", {}, element("tr", {}, heads)), this.body);
     this.scroller = element("div", {
@@ -76,14 +77,14 @@ export class Letters {
   async #show(/** @type {any} */ { id }) {
     const letter = await this.context.session.call(`${LIST}/${id}`);
     const message = letter.message === null ? letter.message_error : JSON.stringify(letter.message, null, 2);
-    const facts = [
+    const known = facts([
       ["Group", letter.group], ["Topic", letter.topic], ["Epoch and seq", `${letter.epoch} ${letter.seq}`],
       ["Given up", `${this.formats.instant(microseconds(letter.time))} ${this.formats.zoneName()}`],
       ["Attempts", letter.attempts], ["Error", letter.error],
-    ];
+    ]);
     const cut = message.length > LONGEST ? `${message.slice(0, LONGEST)}\n…` : message;
     await details("Dead letter", [
-      element("dl", { class: "facts" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
+      known,
       element("h3", {}, "Trace"),
       element("pre", { tabindex: 0, role: "region", "aria-label": "Trace" }, letter.trace),
       element("h3", {}, letter.message === null ? "The message cannot be read" : "Message"),

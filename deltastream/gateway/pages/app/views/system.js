@@ -101,7 +101,7 @@ class System {
 
   #fail(/** @type {Problem} */ problem) {
     const why = problem.status === 0 ? "The host cannot be reached." : problem.message;
-    setText(this.problem, `${why} ${this.status === null ? "Trying again …" : "What stands here is old. Trying again …"}`);
+    setText(this.problem, `${why}${this.status === null ? "" : " What stands here is old."} Trying again …`);
     this.problem.hidden = false;
     setAttribute(this.node, "data-level", "lost");
     if (this.status === null) setText(this.state, "");
