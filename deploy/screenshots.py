@@ -41,6 +41,11 @@ LOOKS: dict[str, dict[str, Any]] = {
         "has_touch": True,
     },
 }
+README = {
+    "readme-chain": ("chain/NIFTY", {"color_scheme": "dark", "viewport": {"width": 1360, "height": 560}}),
+    "readme-charts": ("charts/NIFTY", {"color_scheme": "light", "viewport": {"width": 1360, "height": 560}}),
+}
+"""Smaller ones, which stand in the README."""
 HISTORY_S = 60.0
 """How long the market goes on before it is looked at: lines need some points."""
 SETTLED_MS = 8000
@@ -93,6 +98,23 @@ def login(browser: Any, link: str, folder: Path) -> Any:
     return state
 
 
+def pictures(browser: Any, base: str, state: Any, options: Any, files: dict[Path, str]) -> Any:
+    """A picture of each view in one look, and the state of the browser afterwards.
+
+    A refresh token is good once: the next browser goes on with what this one was given.
+    """
+    context = browser.new_context(base_url=base, storage_state=state, **options)
+    page = context.new_page()
+    for file, view in files.items():
+        page.goto(f"/#/{view}")
+        page.wait_for_timeout(SETTLED_MS)
+        page.screenshot(path=file)
+        print(file)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     path = shutil.which("chromium")
@@ -103,19 +125,12 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
         state = login(browser, link, folder)
         time.sleep(HISTORY_S)
+        base = link.partition("login#")[0]
         for look, options in LOOKS.items():
-            # A refresh token is good once: the next browser goes on with what this one was given.
-            context = browser.new_context(
-                base_url=link.partition("login#")[0], storage_state=state, **options
-            )
-            page = context.new_page()
-            for view, address in VIEWS.items():
-                page.goto(f"/#/{address}")
-                page.wait_for_timeout(SETTLED_MS)
-                page.screenshot(path=folder / f"{view}-{look}.png")
-                print(folder / f"{view}-{look}.png")
-            state = context.storage_state()
-            context.close()
+            files = {folder / f"{name}-{look}.png": view for name, view in VIEWS.items()}
+            state = pictures(browser, base, state, options, files)
+        for name, (view, options) in README.items():
+            state = pictures(browser, base, state, options, {folder / f"{name}.png": view})
         browser.close()
 
 
