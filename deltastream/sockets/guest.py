@@ -11,6 +11,7 @@ import trio
 from deltastream.seams import Seams
 from deltastream.sockets.desk import Desk
 from deltastream.sockets.handshake import Greeted
+from deltastream.sockets.network import KERNEL, Readiness, Socket
 from deltastream.sockets.plain import PlainConnection
 from deltastream.sockets.secure import SecureConnection
 from deltastream.sockets.session import Session
@@ -48,10 +49,21 @@ class Guest:
         self._seams = seams
         self._connection: PlainConnection | SecureConnection | None = None
 
-    async def serve(self, line: socket.socket | trio.abc.Stream, rest: bytes, *, tasks: trio.Nursery) -> None:
-        """See `deltastream.gateway.sockets.Guest`."""
+    async def serve(
+        self,
+        line: Socket | trio.abc.Stream,
+        rest: bytes,
+        *,
+        tasks: trio.Nursery,
+        readiness: Readiness = KERNEL,
+    ) -> None:
+        """See `deltastream.gateway.sockets.Guest`.
+
+        Args:
+            readiness: tells when the socket is ready, where the line is one.
+        """
         self._greeted.websocket.receive_data(rest)
-        connection = self._connection = self._connected(line, tasks)
+        connection = self._connection = self._connected(line, tasks, readiness)
         try:
             reason = self._desk.admit(connection)
             if reason is not None:
@@ -70,21 +82,25 @@ class Guest:
             self._desk.let_go(self._connection)
 
     def _connected(
-        self, line: socket.socket | trio.abc.Stream, tasks: trio.Nursery
+        self, line: Socket | trio.abc.Stream, tasks: trio.Nursery, readiness: Readiness
     ) -> PlainConnection | SecureConnection:
         greeted, settings = self._greeted, self._settings
         session = Session(self._seams.ids.new(), greeted.encoding, settings, trio.current_time())
         form = FRAMED[greeted.encoding, greeted.deflate]
+        if isinstance(line, trio.abc.Stream):
+            return SecureConnection(
+                session, form, greeted.address, self._desk, settings, line, greeted.websocket
+            )
         if isinstance(line, socket.socket):
             line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            return PlainConnection(
-                session,
-                form,
-                greeted.address,
-                sock=line,
-                websocket=greeted.websocket,
-                desk=self._desk,
-                settings=settings,
-                nursery=tasks,
-            )
-        return SecureConnection(session, form, greeted.address, self._desk, settings, line, greeted.websocket)
+        return PlainConnection(
+            session,
+            form,
+            greeted.address,
+            sock=line,
+            websocket=greeted.websocket,
+            desk=self._desk,
+            settings=settings,
+            nursery=tasks,
+            readiness=readiness,
+        )

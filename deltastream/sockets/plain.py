@@ -6,7 +6,6 @@ held, within a bound, until the socket takes it.
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
 import trio
@@ -18,6 +17,7 @@ from deltastream.sockets.desk import Desk
 from deltastream.sockets.events import CloseCode
 from deltastream.sockets.fanout import Batch, Form
 from deltastream.sockets.inbound import Inbound
+from deltastream.sockets.network import KERNEL, Readiness, Socket
 from deltastream.sockets.session import Session
 from deltastream.sockets.settings import SocketSettings
 from deltastream.sockets.wire import close_frame, ping_frame
@@ -46,6 +46,7 @@ class PlainConnection(Connection):
         desk: where it belongs.
         settings: limits.
         nursery: for the task that empties it while its socket takes less than there is.
+        readiness: tells when the socket is ready.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class PlainConnection(Connection):
         "_held_bytes",
         "_inbound",
         "_nursery",
+        "_readiness",
         "_scope",
         "_settings",
         "_sock",
@@ -66,11 +68,12 @@ class PlainConnection(Connection):
         form: Form,
         address: str,
         *,
-        sock: socket.socket,
+        sock: Socket,
         websocket: WebSocket,
         desk: Desk,
         settings: SocketSettings,
         nursery: trio.Nursery,
+        readiness: Readiness = KERNEL,
     ) -> None:
         super().__init__(session, form, address)
         self._sock = sock
@@ -78,6 +81,7 @@ class PlainConnection(Connection):
         self._desk = desk
         self._settings = settings
         self._nursery = nursery
+        self._readiness = readiness
         self._held: list[memoryview] = []
         self._held_bytes = 0
         self._inbound = Inbound(desk, settings)
@@ -100,7 +104,7 @@ class PlainConnection(Connection):
                 try:
                     data = self._sock.recv(READ_BYTES)
                 except BlockingIOError:
-                    await trio.lowlevel.wait_readable(self._sock)
+                    await self._readiness.readable(self._sock)
                     continue
                 except OSError:
                     break
@@ -197,7 +201,7 @@ class PlainConnection(Connection):
         while self._sock.fileno() >= 0:
             with trio.move_on_after(patience) as scope:
                 try:
-                    await trio.lowlevel.wait_writable(self._sock)
+                    await self._readiness.writable(self._sock)
                 except (trio.ClosedResourceError, OSError):
                     return
             if scope.cancelled_caught:

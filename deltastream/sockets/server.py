@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -24,9 +25,10 @@ from deltastream.seams import Seams
 from deltastream.sockets.desk import Desk
 from deltastream.sockets.guest import Guest
 from deltastream.sockets.handshake import Greeted, Handshakes
+from deltastream.sockets.network import KERNEL, Listener, Readiness, Socket
 from deltastream.sockets.settings import SocketSettings
 
-__all__ = ["Bound", "serve"]
+__all__ = ["Bound", "Secured", "serve", "serve_on"]
 
 BACKLOG: Final = 4096
 HANDSHAKE_S: Final = 5.0
@@ -36,6 +38,9 @@ _MOST_GREETING: Final = 1024
 _PAUSE_S: Final = 0.1
 _SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _GONE: Final = (errno.ECONNABORTED, errno.EPROTO)
+
+Secured: TypeAlias = Callable[[Socket], Awaitable[trio.abc.Stream]]
+"""Puts a stream above a socket; raises BrokenResourceError where the other end does not agree."""
 
 log = structlog.get_logger("deltastream.sockets")
 
@@ -82,20 +87,56 @@ async def serve(
     with listening(addresses[0], settings.port, part="sockets") as sock:
         sock.listen(BACKLOG)
         handshakes = Handshakes(gateway, settings.host, page_port, settings.message_bytes)
-        server = _Server(desk, settings, handshakes, seams, sock, tls_context(gateway))
+        tls = tls_context(gateway)
         host, port = sock.getsockname()[:2]
         url = base_url(where, port, addresses[0]).replace("http", "ws", 1) + "/ws"
-        ended = trio.Event()
-        async with trio.open_nursery() as both:
-            clients: trio.Nursery = await both.start(_hold, ended)
-            try:
-                task_status.started(Bound(host, port, url))
-                await server.accept(clients)
-            finally:
-                sock.close()
-                server.let_go()
-                clients.cancel_scope.deadline = trio.current_time() + settings.drain_s
-                ended.set()
+        await serve_on(
+            sock,
+            desk,
+            settings,
+            handshakes,
+            seams,
+            secured=None if tls is None else partial(_secured, tls),
+            started=lambda: task_status.started(Bound(host, port, url)),
+        )
+
+
+async def serve_on(
+    sock: Listener,
+    desk: Desk,
+    settings: SocketSettings,
+    handshakes: Handshakes,
+    seams: Seams,
+    *,
+    secured: Secured | None = None,
+    readiness: Readiness = KERNEL,
+    started: Callable[[], object],
+) -> None:
+    """Serve who connects to a socket until cancelled; closes it.
+
+    Cancellation: as of `serve`.
+
+    Args:
+        sock: listens.
+        desk, settings, seams: as of `serve`.
+        handshakes: speaks the opening.
+        secured: puts a stream above each socket, whose clients are given a task that writes; None: they
+            are written to as they are.
+        readiness: tells when sockets are ready.
+        started: called when clients can come.
+    """
+    server = _Server(desk, settings, handshakes, seams, sock, secured, readiness)
+    ended = trio.Event()
+    async with trio.open_nursery() as both:
+        clients: trio.Nursery = await both.start(_hold, ended)
+        try:
+            started()
+            await server.accept(clients)
+        finally:
+            sock.close()
+            server.let_go()
+            clients.cancel_scope.deadline = trio.current_time() + settings.drain_s
+            ended.set()
 
 
 async def _hold(ended: trio.Event, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
@@ -113,10 +154,12 @@ class _Server:
         settings: SocketSettings,
         handshakes: Handshakes,
         seams: Seams,
-        sock: socket.socket,
-        tls: ssl.SSLContext | None,
+        sock: Listener,
+        secured: Secured | None,
+        readiness: Readiness,
     ) -> None:
-        self._tls = tls
+        self._secured = secured
+        self._readiness = readiness
         self._desk = desk
         self._settings = settings
         self._seams = seams
@@ -135,7 +178,7 @@ class _Server:
             try:
                 sock, peer = self._sock.accept()
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._sock)
+                await self._readiness.readable(self._sock)
             except OSError as error:
                 if error.errno not in _SHORT_OF and error.errno not in _GONE:
                     raise
@@ -149,15 +192,15 @@ class _Server:
                     sock.close()
                 await trio.lowlevel.checkpoint()
 
-    async def _serve(self, sock: socket.socket, peer: str, clients: trio.Nursery) -> None:
+    async def _serve(self, sock: Socket, peer: str, clients: trio.Nursery) -> None:
         """Serve one client; nothing it does gets out of here."""
         try:
-            stream = None if self._tls is None else await self._secured(sock)
+            stream = None if self._secured is None else await self._secured(sock)
             guest = await self._greet(sock, stream, peer)
             if guest is not None:
                 self._guests[guest] = None
                 try:
-                    await guest.serve(stream or sock, b"", tasks=clients)
+                    await guest.serve(stream or sock, b"", tasks=clients, readiness=self._readiness)
                 finally:
                     del self._guests[guest]
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -165,29 +208,17 @@ class _Server:
         except Exception:
             log.exception("socket_failed")
         finally:
-            trio.lowlevel.notify_closing(sock)
+            self._readiness.closing(sock)
             sock.close()
 
-    async def _secured(self, sock: socket.socket) -> trio.abc.Stream:
-        """The stream above a socket with our certificate.
-
-        Raises:
-            BrokenResourceError: they did not agree, or not in time.
-        """
-        assert self._tls is not None  # asked by the caller
-        plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        stream = trio.SSLStream(plain, self._tls, server_side=True, https_compatible=True)
-        with trio.move_on_after(HANDSHAKE_S):
-            await stream.do_handshake()
-            return stream
-        raise trio.BrokenResourceError("no TLS handshake in time")
-
-    async def _greet(self, sock: socket.socket, stream: trio.abc.Stream | None, peer: str) -> Guest | None:
+    async def _greet(self, sock: Socket, stream: trio.abc.Stream | None, peer: str) -> Guest | None:
         """The client's opening, answered; None where it may not come in, or took too long."""
         data = b""
         with trio.move_on_after(HANDSHAKE_S):
             while len(data) <= _HANDSHAKE_BYTES:
-                more = await (_received(sock) if stream is None else stream.receive_some(_HANDSHAKE_BYTES))
+                more = await (
+                    self._received(sock) if stream is None else stream.receive_some(_HANDSHAKE_BYTES)
+                )
                 if not more:
                     return None
                 data += more
@@ -203,11 +234,25 @@ class _Server:
                     return None
         return None
 
+    async def _received(self, sock: Socket) -> bytes:
+        """What a socket has, once it has something."""
+        while True:
+            try:
+                return sock.recv(_HANDSHAKE_BYTES)
+            except BlockingIOError:
+                await self._readiness.readable(sock)
 
-async def _received(sock: socket.socket) -> bytes:
-    """What a socket has, once it has something."""
-    while True:
-        try:
-            return sock.recv(_HANDSHAKE_BYTES)
-        except BlockingIOError:
-            await trio.lowlevel.wait_readable(sock)
+
+async def _secured(tls: ssl.SSLContext, sock: Socket) -> trio.abc.Stream:
+    """The stream above a socket with our certificate.
+
+    Raises:
+        BrokenResourceError: they did not agree, or not in time.
+    """
+    assert isinstance(sock, socket.socket)  # as `listening` makes them
+    plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+    stream = trio.SSLStream(plain, tls, server_side=True, https_compatible=True)
+    with trio.move_on_after(HANDSHAKE_S):
+        await stream.do_handshake()
+        return stream
+    raise trio.BrokenResourceError("no TLS handshake in time")

@@ -38,7 +38,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("deltastream/host/operations.py", "os.getpid"): "told to the operator",
     ("deltastream/host/tree.py", "os.getpid"): "told in the log, which is not published",
     ("deltastream/sockets/guest.py", "socket.*"): "bounds what the kernel holds for a client",
-    ("deltastream/sockets/plain.py", "socket.socket"): "names the type alone",
     ("deltastream/sockets/server.py", "*socket.*"): "the socket gateway's socket: real by its nature",
     ("deltastream/sockets/server.py", "ssl.SSLContext"): "names the type alone",
     ("deltastream/sim/worker.py", "subprocess.*"): "runs simulations in processes, is in none itself",
