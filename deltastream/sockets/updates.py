@@ -83,7 +83,7 @@ def microseconds(ns: int) -> int:
 
 def tick_data(tick: UnderlyingTick) -> dict[str, Any]:
     """One price."""
-    return {"product": tick.product, "price": tick.price, "volume": tick.volume}
+    return {"product": tick.product, "price": tick.price, "volume": _sent(tick.volume)}
 
 
 def status_data(status: MarketStatus) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def summary_data(chain: EnrichedChain) -> dict[str, Any]:
     head = {}
     for name in CHAIN_HEAD:
         value = getattr(chain, name)
-        head[name] = microseconds(value) if name in _INSTANTS and value is not None else value
+        head[name] = microseconds(value) if name in _INSTANTS and value is not None else _sent(value)
     return head
 
 
@@ -144,6 +144,11 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
         "rows": rows.tolist(),
         "columns": {ENRICHED_COLUMNS[name]: _plain(name, new[name, rows]) for name in names.tolist()},
     }
+
+
+def _sent(value: Any) -> Any:
+    """A number that is none is null, in MessagePack as well, which has room for it."""
+    return value if not isinstance(value, float) or isfinite(value) else None
 
 
 def _plain(row: int, values: Columns) -> list[float | int | None]:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deltastream.messages import ENRICHED_COLUMNS
-from deltastream.sockets.updates import Body, chain_change, chain_data, status_data, surface_data, tick_data
+from deltastream.sockets.updates import (
+    Body,
+    chain_change,
+    chain_data,
+    status_data,
+    summary_data,
+    surface_data,
+    tick_data,
+)
 
 ROWS = len(ENRICHED_COLUMNS)
 CELL = st.one_of(
@@ -92,6 +100,18 @@ def test_numbers_that_are_not_there_are_null_and_whole_ones_whole(chain: Any):
     assert plain["call_bid"] == [None, None]
     assert b"[3,null]" in msgspec.json.encode(plain["call_buildup"])
     assert b"[1700000000000000,null]" in msgspec.json.encode(plain["call_last_trade_us"])
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_what_is_no_number_is_null_in_the_head_as_well(chain: Any, tick: Any, number: float):
+    """MessagePack would tell it, and a change would be told for ever of what does not equal itself."""
+    odd = chain(spot=number, total_call_oi=number)
+    data = msgspec.msgpack.decode(msgspec.msgpack.encode(summary_data(odd)))
+    assert data["spot"] is data["total_call_oi"] is None
+    change = chain_change(odd, 1, odd)
+    assert change is not None
+    assert change["head"] == {}
+    assert tick_data(msgspec.structs.replace(tick(), volume=number))["volume"] is None
 
 
 def test_times_are_microseconds(chain: Any, status: Any, surface: Any, tick: Any):
