@@ -185,11 +185,18 @@ class Hub:
         channel = self._channel(opened, member.form, full)
 
         def begin(later: bool) -> None:
-            if later or member.blocked:
+            if member.gone:
+                pass  # closed, for what it was told of other rooms was too much
+            elif later or member.blocked:
                 after = {stream.name: Place(stream.epoch, seen) for stream, _, seen in since or ()}
                 self.fanout.enter(member, [channel])
                 self.fanout.put_behind(member, channel, after)
-                return
+            else:
+                hand_over()
+            if member.gone:
+                self._close([channel])
+
+        def hand_over() -> None:
             frames: list[bytes] = []
             for stream, entries, seen in since or ():
                 frames += self._several(channel, stream, entries, seen)

@@ -207,6 +207,25 @@ def forms() -> tuple[dict[str, Form], list[bytes]]:
     return {"json": Form("json", wrap), "msgpack": Form("msgpack", wrap)}, wrapped
 
 
+def test_a_room_is_closed_where_its_member_has_been_closed_on_entering(forms: Any, tick: Any):
+    """What it was told of the first room was too much; nobody is in the second."""
+    kinds, _ = forms
+    hub = Hub()
+    for number, product in enumerate(("NIFTY", "SPX"), start=1):
+        hub.take(Record(f"market.tick.{product}", Position("e", number), tick(product=product)))
+
+    class Full(Counting):
+        def hold(self, batch: Batch) -> None:
+            hub.remove(self)
+
+    member = Full(kinds["json"])
+    begins = [hub.enter(member, parse(f"product:{product}"))[1] for product in ("NIFTY", "SPX")]
+    for begin in begins:
+        begin(False)
+    assert hub.open_rooms == 0
+    assert not member.blocked
+
+
 async def test_a_message_is_made_once_for_all_who_want_it_alike(
     autojump_clock: Any, forms: Any, chain: Any, monkeypatch: pytest.MonkeyPatch
 ):
