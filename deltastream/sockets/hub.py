@@ -116,7 +116,7 @@ class Hub:
         elif (name := stream_name(message)) is not None:
             stream, position = self._stream(name, item.topic), item.position
             before = Position(position.epoch, position.seq - 1)
-            if not stream.epoch:
+            if not (stream.epoch or stream.state()):
                 stream.epoch, stream.seq = before.epoch, before.seq
             elif stream.epoch != position.epoch:
                 self._begin_anew(stream, before, "epoch_changed")

@@ -226,6 +226,21 @@ def test_a_room_is_closed_where_its_member_has_been_closed_on_entering(forms: An
     assert not member.blocked
 
 
+def test_a_state_without_a_place_in_the_log_is_told_anew_when_the_log_begins(forms: Any, tick: Any):
+    """The store had it, and the log had nothing of the topic."""
+    kinds, _ = forms
+    hub = Hub()
+    hub.recall("market.tick.NIFTY", Position("", 0), [(0, tick(1 * S, 1.0))])
+    member = Counting(kinds["json"])
+    hub.enter(member, parse("product:NIFTY"))[1](False)
+    hub.take(Record("market.tick.NIFTY", Position("e", 1), tick(2 * S, 2.0)))
+    hub.fanout.settle(member)
+    frames = [msgspec.json.decode(frame) for batch in member.batches for frame in batch.frames]
+    told = [(frame.get("epoch"), frame["seq"], frame.get("reason")) for frame in frames]
+    assert told == [("", 0, None), ("e", 0, "epoch_changed"), (None, 1, None)]
+    assert frames[-1]["first"] == 1
+
+
 async def test_a_message_is_made_once_for_all_who_want_it_alike(
     autojump_clock: Any, forms: Any, chain: Any, monkeypatch: pytest.MonkeyPatch
 ):
