@@ -36,6 +36,7 @@ __all__ = ["Desk"]
 
 PATTERNS: Final = ("market.tick.*", "enriched.chain.*", "analytics.surface.*", "market.status.*")
 
+_STATUS: Final = "market.status."
 _LOOK_S: Final = 0.1
 _LOOK_AGAIN_S: Final = 0.5
 _TURN_S: Final = 0.002
@@ -193,7 +194,8 @@ class Desk:
     def _recall(self) -> dict[str, Position]:
         """Give the hub what is known already; returns where to follow on."""
         live = self._live
-        for product in live.products():
+        told = [topic for topic in live.positions if topic.startswith(_STATUS)]
+        for product in sorted({*live.products(), *(topic.removeprefix(_STATUS) for topic in told)}):
             for held in (live.tick(product), live.surface(product), live.status(product)):
                 if held is not None:
                     self._recall_state(held.topic, [(held.position, held.message)])

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ import trio
 from wsproto.events import CloseConnection, Ping
 
 from deltastream.gateway.settings import GatewaySettings
+from deltastream.messages import UnderlyingTick
 from deltastream.seams import Seams
+from deltastream.sockets.desk import Desk
+from deltastream.sockets.server import serve
+from deltastream.sockets.settings import SocketSettings
+
+FAST = SocketSettings(port=0, heartbeat_s=5, auth_s=2, drain_s=0.3)
 
 
 def masked(first: int, payload: bytes) -> bytes:
@@ -311,6 +318,28 @@ async def test_what_comes_with_the_handshake_is_not_lost(serving: Any):
                 assert some, got
         assert got.startswith(b"HTTP/1.1 101 ")
         assert got.index(b'"connected"') < got.index(b'"pong"')
+
+
+async def test_a_status_that_came_before_any_price_is_told(serving: Any, status: Any):
+    """As at an opening: the first that is known of a product is that its market is open."""
+    async with serving() as served:
+        live = served.desk._live
+        await served.bus.append("market.status.SPX", status(product="SPX"))
+        while live.status("SPX") is None:  # noqa: ASYNC110  the live state has no event
+            await trio.sleep(0.005)
+        desk = Desk(served.bus, live, served.accounts, FAST, Seams.system())
+        async with trio.open_nursery() as nursery:
+            await nursery.start(desk.run, None)
+            bound = await nursery.start(serve, desk, FAST, GatewaySettings(), Seams.system())
+            async with replace(served, desk=desk, port=bound.port).client() as client:
+                await served.bus.append(
+                    "market.tick.SPX", UnderlyingTick(product="SPX", price=1.0, ts_event=1, ts_recv=1)
+                )
+                while "product:SPX" not in desk.hub.streams:  # noqa: ASYNC110  the hub has no event
+                    await trio.sleep(0.005)
+                await client.send(id=2, op="subscribe", rooms=["product:SPX"])
+                assert (await client.until("market_status"))["status"] == "open"
+            nursery.cancel_scope.cancel()
 
 
 async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
