@@ -42,6 +42,8 @@ def missed(
     read: Mapping[str, Sequence[tuple[int, Message]]],
 ) -> Since | None:
     """What somebody who resumes has missed; None where it must be given a snapshot."""
+    if resume is not None and room == GENERAL and not resume.streams.keys() <= {one.name for one in streams}:
+        return None  # nobody knows what is missing of a stream that is not there any more
     found: Since = []
     for stream in streams if resume is not None else ():
         assert resume is not None  # else there is no stream here

@@ -241,6 +241,19 @@ def test_a_state_without_a_place_in_the_log_is_told_anew_when_the_log_begins(for
     assert frames[-1]["first"] == 1
 
 
+def test_who_has_seen_a_stream_that_is_not_there_any_more_is_given_a_snapshot(forms: Any, tick: Any):
+    """The log was put back from before its first message: what comes of it goes on from nothing."""
+    kinds, _ = forms
+    hub = Hub()
+    hub.take(Record("market.tick.NIFTY", Position("e", 1), tick()))
+    known = {"product:NIFTY": commands.Place("e", 1)}
+    for lost, mode in (({}, "resumed"), ({"product:SPX": commands.Place("e", 7)}, "snapshot")):
+        joined, _ = hub.enter(
+            Counting(kinds["json"]), parse("general"), resume=commands.Resume(streams=known | lost)
+        )
+        assert joined.mode == mode
+
+
 async def test_a_message_is_made_once_for_all_who_want_it_alike(
     autojump_clock: Any, forms: Any, chain: Any, monkeypatch: pytest.MonkeyPatch
 ):
