@@ -78,12 +78,16 @@ _Open = Callable[[str, float], bool]
 def _crash(d: _Drawing) -> dict[str, Any]:
     # those that do the work crash more often than those that look on
     weights = [1, 3, 3, 4, 4, 4, 4, 1]
-    if d.scenario.people:
+    if d.scenario.people or d.scenario.clients:
         weights.append(3)
+    if d.scenario.clients:
+        weights += [4] * len(kinds.SOCKETS)
     return {"child": d.rng.choices(_children(d), weights)[0], "steps": d.steps()}
 
 
 def _children(d: _Drawing) -> tuple[str, ...]:
+    if d.scenario.clients:
+        return (*kinds.CHILDREN, kinds.AUTH, *kinds.SOCKETS)
     return (*kinds.CHILDREN, kinds.AUTH) if d.scenario.people else kinds.CHILDREN
 
 

@@ -14,6 +14,7 @@ import msgspec
 __all__ = [
     "AUTH",
     "CHILDREN",
+    "SOCKETS",
     "ClockJump",
     "Crash",
     "CrashLoop",
@@ -76,6 +77,9 @@ CHILDREN: Final = (
 
 AUTH: Final = "host/edge/auth"
 """One more, where people have accounts."""
+
+SOCKETS: Final = ("host/edge/live", "host/edge/desk", "host/edge/sockets")
+"""More, where there are clients of sockets."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):

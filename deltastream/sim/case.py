@@ -109,6 +109,10 @@ def examine(case: Case, parts: Sequence[Part] = ()) -> Verdict:
     def whole(world: World) -> None:
         if case.scenario.people:
             People(world, case.scenario.people)
+        if case.scenario.clients:
+            from deltastream.sim.sockets import Sockets
+
+            Sockets(world, case.scenario.clients)
         watch(world, inject(world, case.plan))
 
     return simulate(case.scenario, case.plan, [*parts, whole])

@@ -23,15 +23,24 @@ from deltastream.sim.hooks import Hooks
 from deltastream.sim.ledger import Accepted, WitnessedBus
 from deltastream.sim.scenario import Scenario
 from deltastream.sim.seams import Work
+from deltastream.sockets.settings import SocketSettings
 from deltastream.storage import SqliteRepository, StoreSettings
 from supervisors import ChildSpec, Event, LoopLag, SupervisorSpec
 
-__all__ = ["ACCOUNTS", "SimHost", "settings_of"]
+__all__ = ["ACCESS_S", "ACCOUNTS", "SOCKETS", "SimHost", "settings_of"]
 
 T = TypeVar("T")
 
 ACCOUNTS: Final = AccountSettings(bcrypt_cost=4)
 """As configured by default, but for the cost of a password, which is real time here."""
+
+ACCESS_S: Final = 20
+"""Life of a token where there are clients of sockets: short enough to end while they are connected."""
+
+SOCKETS: Final = SocketSettings(
+    heartbeat_s=2.0, auth_s=2.0, rooms=8, burst=20, message_bytes=4096, outbox_bytes=64 << 10, drain_s=0.5
+)
+"""Limits that clients come up against within a minute."""
 
 _LAG_INTERVAL_S = 1.0
 
@@ -41,12 +50,15 @@ def settings_of(scenario: Scenario, data_dir: Path) -> Settings:
     bus = BusSettings(durability=scenario.durability)
     if scenario.max_age_s is not None:
         bus = msgspec.structs.replace(bus, max_age_s=scenario.max_age_s)
+    edge = ("auth", "sockets") if scenario.clients else ("auth",) if scenario.people else ()
+    accounts = msgspec.structs.replace(ACCOUNTS, access_s=ACCESS_S) if scenario.clients else ACCOUNTS
     return Settings(
         data_dir=str(data_dir),
         bus=bus,
         store=StoreSettings(durability=scenario.durability),
-        actors=(*PIPELINE, "auth") if scenario.people else PIPELINE,
-        accounts=ACCOUNTS,
+        actors=(*PIPELINE, *edge),
+        accounts=accounts,
+        sockets=SOCKETS,
         synthetic=SyntheticSettings(
             seed=scenario.seed,
             products=scenario.products,

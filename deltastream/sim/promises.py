@@ -93,6 +93,25 @@ _ACCOUNTS: Final = {
     "lockout_bypassed": "guesses come no faster than the lock-out lets them",
     "limit_exceeded": "nobody is granted more than burst + rate × time",
 }
+_SOCKETS: Final = {
+    "socket_gap": "what a client is sent goes on from what it was sent before, or begins anew",
+    "socket_repeated": "a client is sent each position once",
+    "socket_content": "what a client is sent of a position is the message that the log has there",
+    "socket_base": "a change is of a chain that its client has",
+    "socket_state": "where a heartbeat says that a client stands, it has the newest of everything",
+    "socket_ahead": "a heartbeat claims no more than was sent",
+    "socket_spliced": "nothing of a new epoch is sent as if it went on from the one before",
+    "socket_unasked": "a snapshot that nobody has asked for says why it comes",
+    "socket_stray": "nothing comes of a room that a client is not in",
+    "socket_answer": "each command is answered once, in order, as the protocol says",
+    "socket_refused": "who keeps the rules is let in, and not closed",
+    "socket_outlives": "a connection ends within a second of its credential",
+    "socket_behind": "a client that takes what comes is current, and knows what is stale",
+    "socket_mute": "a connection that is open is not mute",
+    "socket_bound": "what waits for a client that takes nothing is bounded",
+    "socket_ghost": "a connection that nobody is at ends within four heartbeats",
+    "socket_failed": "nothing that a client does makes its connection fail",
+}
 _PROCESS: Final = {
     "process_died": "a simulation does not end the process that runs it",
     "process_hung": "a simulation ends in real time",
@@ -108,5 +127,6 @@ PROMISES: Final[Mapping[str, str]] = {
     **_BOUNDS,
     **_READERS,
     **_ACCOUNTS,
+    **_SOCKETS,
     **_PROCESS,
 }

@@ -22,6 +22,7 @@ _MARKETS: Final = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX", "AAPL", "TSLA", "
 _BUNDLES_S: Final = (0.0, 0.5, 1.0, 2.0)
 _AGES_S: Final = (None, None, None, 5.0, 20.0)
 _PEOPLE: Final = (0, 0, 0, 2)
+_CLIENTS: Final = (0, 0, 0, 3)
 _DURABILITIES: Final[tuple[Durability, ...]] = ("process", "process", "process", "power")
 
 
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         readers: followers of the bus, as gateways will be.
         read_interval_s: how long readers, and the observer, let messages gather between two batches.
         people: who have accounts; with any there are two gateways, and others who try.
+        clients: of sockets, at two gateways.
         profile: what kind of faults is drawn from the seed.
     """
 
@@ -60,6 +62,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     readers: Annotated[int, msgspec.Meta(ge=0)] = 2
     read_interval_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     people: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    clients: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     profile: str = "none"
 
     @classmethod
@@ -77,6 +80,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             durability=rng.choice(_DURABILITIES),
             readers=2,
             people=rng.choice(_PEOPLE),
+            clients=(clients := rng.choice(_CLIENTS)),
+            expiries=rng.choice((1, 2)) if clients else 1,
             profile=profile,
         )
 

@@ -14,7 +14,17 @@ import pytest
 
 from deltastream.market import calendar, product
 from deltastream.sim import _draws
-from deltastream.sim._kinds import AUTH, CHILDREN, Crash, FlippedBytes, Kill, OldCopy, PowerCut, RuinedStore
+from deltastream.sim._kinds import (
+    AUTH,
+    CHILDREN,
+    SOCKETS,
+    Crash,
+    FlippedBytes,
+    Kill,
+    OldCopy,
+    PowerCut,
+    RuinedStore,
+)
 from deltastream.sim.plan import PROFILES, Excuse, Fault, Plan, draw, kind_of
 from deltastream.sim.scenario import Scenario
 
@@ -100,7 +110,7 @@ def test_faults_are_over_before_the_feed_ends(profile):
             assert fault.at + fault.duration <= 57.0
             assert plan.over >= fault.over >= fault.at
             assert fault.excuses <= set(get_args(Excuse))
-            assert getattr(fault, "child", CHILDREN[0]) in (*CHILDREN, AUTH)
+            assert getattr(fault, "child", CHILDREN[0]) in (*CHILDREN, AUTH, *SOCKETS)
 
 
 def test_a_minute_begins_with_a_fault_that_is_sure_to_strike():

@@ -76,12 +76,16 @@ def violated(seed: int) -> set[str]:
 without_bug = functools.cache(violated)
 
 
-def seeds_with(faults: frozenset[str], people: bool) -> Iterator[int]:
-    """The seeds whose plans have a fault of these kinds, if there are any, and those with people."""
+def seeds_with(faults: frozenset[str], people: bool, clients: bool) -> Iterator[int]:
+    """The seeds whose plans have a fault of these kinds, if any; and those with people, or clients."""
     for seed in count():
         scenario = Scenario.short(seed)
         kinds = {kind_of(fault) for fault in draw(scenario).faults}
-        if (not faults or kinds & faults) and (scenario.people or not people):
+        if (
+            (not faults or kinds & faults)
+            and (scenario.people or not people)
+            and (scenario.clients or not clients)
+        ):
             yield seed
 
 
@@ -94,7 +98,15 @@ def plant() -> type[Plant]:
 def planted() -> Callable[..., None]:
     """Plants bugs; fails unless one of the invariants is violated, and none without them."""
 
-    def find(bugs: Bugs, *, seeds: int, caught: str, faults: str = "", people: bool = False) -> None:
+    def find(
+        bugs: Bugs,
+        *,
+        seeds: int,
+        caught: str,
+        faults: str = "",
+        people: bool = False,
+        clients: bool = False,
+    ) -> None:
         """Look for it.
 
         Args:
@@ -102,10 +114,10 @@ def planted() -> Callable[..., None]:
             seeds: it must be found within the first so many.
             caught: invariants of which one must be violated.
             faults: counted are those seeds alone whose plans have a fault of these kinds; all if empty.
-            people: and in whose scenarios people take part.
+            people: and in whose scenarios people take part; clients: those of sockets.
         """
         others: set[str] = set()
-        for seed in islice(seeds_with(frozenset(faults.split()), people), seeds):
+        for seed in islice(seeds_with(frozenset(faults.split()), people, clients), seeds):
             assert not without_bug(seed), f"deltastream sim --seed {seed} fails with nothing planted"
             with Plant(bugs) as plant:
                 found = violated(seed)
