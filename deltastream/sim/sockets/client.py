@@ -18,7 +18,7 @@ from deltastream.sim.sockets.facts import Facts
 from deltastream.sim.sockets.follower import Follower
 from deltastream.sim.sockets.gateways import Gateway
 from deltastream.sim.sockets.network import Unreachable
-from deltastream.sim.sockets.talk import Closed, Gone, Talk, Told
+from deltastream.sim.sockets.talk import Closed, Gone, Talk, Told, misanswered
 from deltastream.sim.sockets.wallet import Credential, NoAnswer, Wallet
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _ALL: Final = 1 << 20
 _SIP: Final = 512
 _SIP_S: Final = 0.1
 _LATE_S: Final = 1.0
+_CLOSING_S: Final = 1.2
 _SILENCE_S: Final = 3 * SOCKETS.heartbeat_s
 _NEVER: Final = float("inf")
 
@@ -245,7 +246,8 @@ class Client:
         else:
             self._judge_lateness(told)
             if kind == "subscribed" and command is not None:
-                self._judge_entry(event, *command.about)
+                for what in misanswered(event, *command.about):
+                    self.world.violate("socket_answer", f"{self.name}: {what}")
             self.follower.take(event)
             if self.follower.again and command is None:
                 self.enter(list(self.follower.again), anew=True)
@@ -268,30 +270,15 @@ class Client:
             self._pause_s = _FIRST_PAUSE_S
             self.enter(list(self.wanted))
 
-    def _judge_entry(self, event: dict[str, Any], rooms: tuple[str, ...], others: tuple[str, ...]) -> None:
-        """Each room that was asked for is entered, or refused for a good reason."""
-        entered = [joined["room"] for joined in event["ok"]]
-        refused = {one["room"]: one["code"] for one in event["err"]}
-        if sorted([*entered, *refused]) != sorted({*rooms, *others}):
-            self.world.violate(
-                "socket_answer", f"{self.name}: {rooms} {others} are answered by {event!r:.300}"
-            )
-        for room, code in refused.items():
-            if code != ("unknown_room" if room in rooms else "bad_room") and code != "too_many_rooms":
-                self.world.violate("socket_answer", f"{self.name}: {room} is refused: {code}")
-
     def _judge_lateness(self, told: Told) -> None:
         """Nothing is sent any more to whose credential has ended."""
         credential = self.credential
         if credential is None:
             return
-        if told.at > self._expires + _LATE_S:
-            self.world.violate("socket_outlives", f"{self.name}: its token expired at {self._expires:.3f} s")
-        since = min(credential.ended, told.at)
-        if told.at > credential.ended + _LATE_S and self._excuses.calm(since, told.at):
-            self.world.violate(
-                "socket_outlives", f"{self.name}: its credential was revoked at {credential.ended:.3f} s"
-            )
+        ended = min(self._expires, credential.ended)
+        late_s = _LATE_S if told.at > self._dawdled + _SILENCE_S else _LATE_S + _CLOSING_S
+        if told.at > ended + late_s and self._excuses.calm(ended, told.at):
+            self.world.violate("socket_outlives", f"{self.name}: its credential ended at {ended:.3f} s")
 
     def _was_closed(self, closed: Closed) -> None:
         """Whether it has earned that."""

@@ -15,7 +15,7 @@ from deltastream.sim.history import Complain
 from deltastream.sim.sockets.contents import Key, key_in
 from deltastream.sim.sockets.facts import Facts, Held
 
-__all__ = ["REASONS", "Follower", "Stream"]
+__all__ = ["REASONS", "Follower", "Stream", "changed"]
 
 REASONS: Final = ("epoch_changed", "trimmed", "lost", "undecodable", "conflated")
 """Why a snapshot comes that was not asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from deltastream.sim.sockets import framing
 from deltastream.sim.sockets.framing import Frames, masked
 from deltastream.sim.sockets.network import Caller, Unreachable
 
-__all__ = ["CODES", "Closed", "Command", "Gone", "Talk", "Told"]
+__all__ = ["CODES", "Closed", "Command", "Gone", "Talk", "Told", "misanswered"]
 
 CODES: Final = {
     4001: "UNAUTHENTICATED", 4003: "FORBIDDEN", 4008: "HEARTBEAT", 4009: "SLOW_CONSUMER",
@@ -231,3 +232,14 @@ class Talk:
     def hang_up(self) -> None:
         """Go, and tell."""
         self._caller.close()
+
+
+def misanswered(event: dict[str, Any], rooms: Iterable[str], others: Iterable[str]) -> Iterator[str]:
+    """What is wrong with the answer of who has asked for rooms, and for others that are none."""
+    entered = [joined["room"] for joined in event["ok"]]
+    refused = {one["room"]: one["code"] for one in event["err"]}
+    if sorted([*entered, *refused]) != sorted({*rooms, *others}):
+        yield f"{rooms} {others} are answered by {event!r:.300}"
+    for room, code in refused.items():
+        if code not in ("too_many_rooms", "unknown_room" if room in rooms else "bad_room"):
+            yield f"{room} is refused: {code}"

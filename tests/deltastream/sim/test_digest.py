@@ -82,6 +82,11 @@ def test_two_processes_agree_on_kills_and_damaged_files():
     assert sum(verdict["counts"]["kills"] for verdict in one.values()) >= 8
 
 
+def test_two_processes_agree_on_clients_of_sockets():
+    one, other = twice([seed for seed in range(40) if Scenario.short(seed).clients][:4])
+    assert one == other
+
+
 def test_a_hundred_seeds_give_a_hundred_digests():
     found, _ = ended(begun(range(100), 0, "none", 6.0))
     assert len({verdict["digest"] for verdict in found.values()}) == 100

@@ -18,6 +18,7 @@ from deltastream.messages import (
     UnderlyingTick,
     VolatilitySurface,
 )
+from deltastream.sim.sockets.follower import changed
 
 S = 1_000_000_000
 T0 = 1_795_156_200 * S
@@ -181,15 +182,6 @@ class ModelClient:
         held = stream.state.get(key)
         if held is None or frame["ts"] >= held[1]:
             stream.state[key] = (own, frame["ts"], data)
-
-
-def changed(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """A chain after a change."""
-    columns = {name: list(values) for name, values in base["columns"].items()}
-    for name, values in change["columns"].items():
-        for row, value in zip(change["rows"], values, strict=True):
-            columns[name][row] = value
-    return {**base, **change["head"], "columns": columns}
 
 
 @pytest.fixture(scope="session")

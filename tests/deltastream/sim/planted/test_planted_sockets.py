@@ -18,20 +18,20 @@ def test_change_sent_to_who_lacks_its_base(planted):
 
         return _several
 
-    planted({"deltastream.sockets.hub:Hub._several": bug}, seeds=10, caught="socket_base", clients=True)
+    planted({"deltastream.sockets.hub:Hub._several": bug}, seeds=20, caught="socket_base", clients=True)
 
 
 def test_newest_dropped_by_conflation(planted):
     def bug(original):
-        def changed(self, after):
-            return original(self, after)[:-1]
+        def _news(self, channel, stream, place, before):
+            return original(self, channel, stream, place, before)[:-1]
 
-        return changed
+        return _news
 
     planted(
-        {"deltastream.sockets.streams:Stream.changed": bug},
-        seeds=20,
-        caught="socket_state socket_behind socket_content",
+        {"deltastream.sockets.hub:Hub._news": bug},
+        seeds=10,
+        caught="socket_ahead socket_gap socket_state",
         clients=True,
     )
 
@@ -217,14 +217,14 @@ def test_status_told_to_nobody(planted):
 
 def test_desk_closed_for_good_by_its_server(planted):
     def bug(original):
-        def send_away(self):
+        def let_go(self, connection):
             self._draining = True
-            original(self)
+            original(self, connection)
 
-        return send_away
+        return let_go
 
     planted(
-        {"deltastream.sockets.desk:Desk.send_away": bug},
+        {"deltastream.sockets.desk:Desk.let_go": bug},
         seeds=60,
         caught="socket_behind",
         faults="crash crash_loop",
