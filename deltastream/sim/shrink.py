@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,9 +25,9 @@ _SHORTEST_S: Final = 5
 class Shrinker:
     """Searches for the smallest case that still violates what the first one violated first.
 
-    Time is cut off at the end; faults are taken out by delta debugging; then products and readers;
-    and all that again until nothing gets smaller. Of the result no single fault, product or reader
-    can be taken away. Nothing is left to chance: the same case gives the same result.
+    Time is cut off at the end; faults are taken out by delta debugging; then products, readers
+    and clients; and all that again until nothing gets smaller. Of the result no single fault, product,
+    reader or client can be taken away. Nothing is left to chance: the same case gives the same result.
 
     Attributes:
         smallest: what came of the smallest case so far.
@@ -66,7 +66,8 @@ class Shrinker:
             await self._shorten()
             await self._fewer_faults()
             await self._fewer_products()
-            await self._fewer_readers()
+            await self._fewer("readers")
+            await self._fewer("clients")
 
     async def _try(self, candidate: Case) -> bool:
         """Whether a smaller case fails alike; then it is the smallest."""
@@ -104,9 +105,9 @@ class Shrinker:
             if left:
                 await self._try(_within(self.case, products=left))
 
-    async def _fewer_readers(self) -> None:
-        for readers in range(self.case.scenario.readers):
-            if await self._try(_within(self.case, readers=readers)):
+    async def _fewer(self, who: Literal["readers", "clients"]) -> None:
+        for count in range(getattr(self.case.scenario, who)):
+            if await self._try(_within(self.case, **{who: count})):
                 return
 
     async def _shorten(self) -> None:

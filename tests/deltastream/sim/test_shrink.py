@@ -41,10 +41,13 @@ def plan_of(number: int) -> Plan:
 
 
 class System:
-    """Fails if certain faults are there, a certain product trades, enough readers read and time is enough."""
+    """Fails if certain faults are there, a certain product trades, enough read and time is enough."""
 
-    def __init__(self, causes: set[int], product: str, readers: int, seconds: float) -> None:
+    def __init__(
+        self, causes: set[int], product: str, readers: int, seconds: float, clients: int = 0
+    ) -> None:
         self.causes, self.product, self.readers, self.seconds = causes, product, readers, seconds
+        self.clients = clients
         self.runs = 0
 
     async def run(self, case: Case) -> Outcome:
@@ -56,6 +59,7 @@ class System:
             self.causes <= there
             and self.product in scenario.products
             and scenario.readers >= self.readers
+            and scenario.clients >= self.clients
             and scenario.duration_s >= self.seconds
         )
         return outcome(case, "other", "wanted") if fails else outcome(case, "other")
@@ -70,6 +74,14 @@ async def shrunk(case: Case, system: System) -> Shrinker:
     shrinker = Shrinker(outcome(case, "wanted"), system.run)
     await shrinker.run()
     return shrinker
+
+
+async def test_clients_are_taken_away_until_it_takes_them():
+    case = whole(0)
+    case = Case(msgspec.structs.replace(case.scenario, clients=4), case.plan)
+    for clients in (0, 3):
+        found = await shrunk(case, System(set(), "SPY", 0, 5.0, clients))
+        assert found.case.scenario.clients == clients
 
 
 @settings(max_examples=60, deadline=None)
