@@ -365,7 +365,8 @@ async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
                     client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         await gone(served)
         with trio.fail_after(7):  # of handshakes
-            while (files(), trio.lowlevel.current_statistics().tasks_living) != (before, tasks):  # noqa: ASYNC110  no event
+            # no more than before: what served the first of all may still have been there then
+            while files() > before or trio.lowlevel.current_statistics().tasks_living > tasks:  # noqa: ASYNC110  no event
                 await trio.sleep(0.05)
 
 
