@@ -38,7 +38,7 @@ async def answer(stream: trio.SocketStream, data: bytes) -> bytes:
     """The head of what is answered, and at least some of its body."""
     await stream.send_all(data)
     got = b""
-    with trio.fail_after(3):
+    with trio.fail_after(10):
         while b"\r\n\r\n" not in got:
             got += (some := await stream.receive_some(65536))
             assert some, got
