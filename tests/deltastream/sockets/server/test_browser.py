@@ -78,7 +78,7 @@ def free_port() -> int:
 def until(page: Page, what: str, seconds: float = 30) -> list[list[dict[str, Any]]]:
     """What has been taken at both ports, once an expression of JavaScript holds for each."""
     ends = time.monotonic() + seconds
-    while not page.evaluate(f"taken.every((frames) => {what})"):
+    while not page.evaluate(f"taken.every((frames, number) => {what})"):
         assert time.monotonic() < ends, page.evaluate("taken.map((frames) => frames.slice(-3))")
         page.wait_for_timeout(50)
     found: list[list[dict[str, Any]]] = page.evaluate("taken")
@@ -102,7 +102,7 @@ def test_the_client_of_the_manual(page: Page, origin: str, run_host: Callable[..
     host.end(signal.SIGKILL)
     before = page.evaluate("taken.map((frames) => frames.length)")
     host.start()
-    both = until(page, "frames.filter((one) => one.event === 'subscribed').length > 1 && frames.length > 60")
+    both = until(page, f"frames.length > {before}[number] + 20")
     for frames, lost in zip(both, before, strict=True):
         entered = [frame["ok"][0] for frame in frames if frame["event"] == "subscribed"]
         assert [one["mode"] for one in entered] == ["snapshot", "resumed"]
