@@ -73,6 +73,22 @@ def test_the_numbers_of_open_interest_are_those_of_the_api(host, opened, tmp_pat
     assert set(strikes) <= set(before["calls"]["strike"])
 
 
+def test_an_axis_has_few_round_places_however_near_its_ends(modules):
+    ends = [
+        *([0.1 + 0.2, 0.3], [1.2, 1.2000000000000002], [26_000, 26_000.000001], [0, 0], [5, 5], [-3, -3]),
+        *([1.17, 1.19], [0, 1e12], [-1e-12, 1e-12], [26_000, 26_100], [0, 5e-324]),
+    ]
+    script = """({scale}, ends) => ends.map(([a, b]) => {
+      const { tickvals, range } = scale(Math.min(a, b), Math.max(a, b), String);
+      const inside = tickvals.every((value) => value >= range[0] - 1e-9 && value <= range[1] + 1e-9);
+      return [tickvals.length, inside, range[0] < range[1]];
+    })"""
+    for (count, inside, ascends), pair in zip(modules("charts/plotly", script, ends), ends, strict=True):
+        assert 1 <= count <= 9, (pair, count)
+        assert inside, pair
+        assert ascends, pair
+
+
 def test_charts_are_chosen_and_remembered(opened):
     visitor = opened("price")
     page = visitor.page

@@ -79,7 +79,9 @@ function axis(colours, more) {
  */
 export function scale(low, high, write, { from, count = 5 } = {}) {
   const bottom = from === undefined ? low : Math.min(from, low);
-  const span = Math.max(from ?? high, high) - bottom || Math.abs(bottom) * 0.01 || 1;
+  const spread = Math.max(from ?? high, high) - bottom;
+  // Ends that differ by rounding alone are one: steps between them would be lost in the places' own size.
+  const span = spread > Math.max(1e-9 * Math.abs(bottom), 1e-200) ? spread : Math.abs(bottom) * 0.01 || 1;
   const power = 10 ** Math.floor(Math.log10(span / count));
   const step = power * ([1, 2, 2.5, 5].find((each) => each * power * count >= span) ?? 10);
   const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9) + (step / power === 2.5 ? 1 : 0));
