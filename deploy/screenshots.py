@@ -42,8 +42,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     },
 }
 README = {
-    "readme-chain": ("chain/NIFTY", {"color_scheme": "dark", "viewport": {"width": 1360, "height": 560}}),
-    "readme-charts": ("charts/NIFTY", {"color_scheme": "light", "viewport": {"width": 1360, "height": 560}}),
+    "readme-chain": ("chain/NIFTY", {"color_scheme": "dark", "viewport": {"width": 1360, "height": 520}}),
+    "readme-charts": ("charts/NIFTY", {"color_scheme": "light", "viewport": {"width": 1360, "height": 520}}),
 }
 """Smaller ones, which stand in the README."""
 HISTORY_S = 60.0
