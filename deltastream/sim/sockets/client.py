@@ -13,7 +13,7 @@ import trio
 
 from deltastream.sim.excuses import Excuses
 from deltastream.sim.host import SOCKETS
-from deltastream.sim.sockets.deeds import do_something
+from deltastream.sim.sockets.deeds import do_something, show
 from deltastream.sim.sockets.facts import Facts
 from deltastream.sim.sockets.follower import Follower
 from deltastream.sim.sockets.gateways import Gateway
@@ -55,6 +55,7 @@ class Client:
         since: since when it has been let in and has taken everything that came; infinite while it does not.
         full: it wants whole chains.
         may_close: codes with which it has earned to be closed.
+        shown, ticket: the last ticket that it has shown, and one that has let it in.
 
     Args:
         facts: what it is given is compared with.
@@ -87,6 +88,7 @@ class Client:
         self.since = _NEVER
         self.full = self.rng.random() < 0.25
         self.may_close: set[int | None] = set()
+        self.shown = self.ticket = ""
         self.stalled_until = self.slow_until = 0.0
         self._gateways = gateways
         self._excuses = excuses
@@ -139,7 +141,7 @@ class Client:
             if in_header:
                 talk.expect(None, "auth", self.refusals(credential), credential)
             else:
-                talk.say("auth", *self.refusals(credential), about=credential, token=credential.text)
+                show(self, talk, credential)
             await self._listen(talk)
         except Closed as closed:
             self._was_closed(closed)
@@ -240,7 +242,8 @@ class Client:
         if kind == "connected":
             self._connected(told)
         elif kind == "error" and command is not None and command.op == "auth":
-            self._was_refused(again=event["retryable"])
+            if command.about is not None:  # that was not refused for good reason
+                self._was_refused(again=event["retryable"])
         elif kind in ("products", "pong", "error", "token_expiring"):
             pass
         else:
@@ -262,7 +265,7 @@ class Client:
     def _connected(self, told: Told) -> None:
         event = told.event
         assert told.answers is not None  # or it would have been complained of
-        self.credential = told.answers.about
+        self.credential, self.ticket = told.answers.about, self.shown
         left_s = (event["expires"] - event["server_time"]) / 1e6
         self._expires, self._may_expire = told.at + left_s, told.answers.at + left_s
         if not self._let_in:

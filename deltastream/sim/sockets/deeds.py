@@ -12,8 +12,9 @@ from deltastream.sim.sockets.wallet import NoAnswer
 if TYPE_CHECKING:
     from deltastream.sim.sockets.client import Client
     from deltastream.sim.sockets.talk import Talk
+    from deltastream.sim.sockets.wallet import Credential
 
-__all__ = ["do_something"]
+__all__ = ["do_something", "show"]
 
 _BEFORE_END_S: Final = 2.0
 _TOO_MANY: Final = 60
@@ -34,6 +35,20 @@ async def do_something(client: Client, talk: Talk) -> None:
         _vanish: 1.5, _go: 1.5, _flood: 0.5, _shout: 0.5, _renew: 3, _lose: 1,
     }  # fmt: skip
     await client.rng.choices(list(deeds), list(deeds.values()))[0](client, talk)
+
+
+def show(client: Client, talk: Talk, credential: Credential) -> None:
+    """Say who it is: by the credential, or by a ticket for it, as a page does.
+
+    Raises:
+        Unreachable: nobody hears.
+    """
+    client.shown = ""
+    about = {"token": credential.text}
+    if client.desk is not None and client.rng.random() < 0.3:
+        client.shown = client.desk.tickets.issue(credential.text).text
+        about = {"ticket": client.shown}
+    talk.say("auth", *client.refusals(credential), about=credential, **about)
 
 
 async def _enter(client: Client, talk: Talk) -> None:
@@ -67,13 +82,15 @@ async def _ping(client: Client, talk: Talk) -> None:
 
 
 async def _ask_wrongly(client: Client, talk: Talk) -> None:
-    match client.rng.randrange(4):
+    match client.rng.randrange(5):
         case 0:
             talk.say("dance", "unknown_op")
         case 1:
             talk.say("subscribe", "bad_command", rooms=[])
         case 2:
             talk.say("ping", "bad_command", loudly=True)
+        case 3 if client.ticket:
+            talk.say("auth", "unauthenticated", ticket=client.ticket)  # it is good once
         case _:
             talk.babble(b"\xc1" if talk.msgpack else b"{nonsense", "bad_encoding")
 
@@ -120,7 +137,7 @@ async def _renew(client: Client, talk: Talk) -> None:
         credential = await client.wallet.another()
     except NoAnswer:
         return
-    talk.say("auth", *client.refusals(credential), about=credential, token=credential.text)
+    show(client, talk, credential)
 
 
 async def _lose(client: Client, talk: Talk) -> None:

@@ -64,13 +64,16 @@ class _Pipe:
 
     def take(self, most: int) -> tuple[bytes, float]:
         """Some bytes and when they were sent; all of them at one instant."""
-        data, at = self._pieces.popleft()
+        piece, at = self._pieces.popleft()
+        data = bytes(piece)
+        while len(data) < most and self._pieces and self._pieces[0][1] == at:
+            data += self._pieces.popleft()[0]
         if len(data) > most:
-            self._pieces.appendleft((data[most:], at))
+            self._pieces.appendleft((memoryview(data)[most:], at))
             data = data[:most]
         self.size -= len(data)
         self.change()
-        return bytes(data), at
+        return data, at
 
     def end(self, *, broken: bool = False) -> None:
         self.ended = True
