@@ -101,7 +101,7 @@ _SOCKETS: Final = {
     "socket_state": "where a heartbeat says that a client stands, it has the newest of everything",
     "socket_ahead": "a heartbeat claims no more than was sent",
     "socket_spliced": "nothing of a new epoch is sent as if it went on from the one before",
-    "socket_unasked": "a snapshot that nobody has asked for says why it comes",
+    "socket_unasked": "a snapshot that nobody has asked for says why it comes, or only saves updates",
     "socket_stray": "nothing comes of a room that a client is not in",
     "socket_answer": "each command is answered once, in order, as the protocol says",
     "socket_refused": "who keeps the rules is let in, and not closed",

@@ -17,8 +17,8 @@ from deltastream.sim.sockets.facts import Facts, Held
 
 __all__ = ["REASONS", "Follower", "Stream", "changed"]
 
-REASONS: Final = ("epoch_changed", "trimmed", "lost", "undecodable", "conflated")
-"""Why a snapshot comes that was not asked for."""
+REASONS: Final = ("epoch_changed", "trimmed", "lost", "undecodable")
+"""What is missing for good when a snapshot says why it comes."""
 
 
 @dataclass(slots=True)
@@ -198,10 +198,7 @@ class Follower:
         part, of = frame["part"]
         stream = self.rooms[room].get(name)
         if part == 1:
-            asked = stream is None or stream.asked
-            reason = frame.get("reason")
-            if not (asked if reason is None else reason in REASONS):
-                self._complain("socket_unasked", f"{room}: a snapshot of {name} comes, for {reason}")
+            self._judge_reason(room, stream, frame)
             stream = self.rooms[room][name] = Stream(frame["epoch"], frame["seq"])
         place = (frame["epoch"], frame["seq"], part - 1)
         if stream is None or (stream.epoch, stream.seq, stream.part[0]) != place:
@@ -212,6 +209,16 @@ class Follower:
         held = Held(frame.get("own", 0), frame["ts"], frame["data"])
         self._facts.part(self._who, room, _full(name), stream.epoch, key_in(held.data), held)
         _hold(stream, held)
+
+    def _judge_reason(self, room: str, stream: Stream | None, frame: dict[str, Any]) -> None:
+        """One that was not asked for says why it comes, or takes the place of superseded updates."""
+        reason, place = frame.get("reason"), (frame["epoch"], frame["seq"])
+        if reason is None:
+            known = stream is None or stream.asked or (stream.epoch == place[0] and stream.seq <= place[1])
+        else:
+            known = reason in REASONS
+        if not known:
+            self._complain("socket_unasked", f"{room}: a snapshot to {place} comes to {stream}, for {reason}")
 
     def _change(self, room: str, name: str, stream: Stream, frame: dict[str, Any]) -> None:
         stream.seq, stream.asked = frame["seq"], False

@@ -123,8 +123,11 @@ def test_a_heartbeat_ahead(stand: Stand):
 
 def test_a_snapshot_for_no_reason(stand: Stand):
     stand.snapshot(3)
-    stand.snapshot(4, reason="lost")
-    assert stand.complaints == ["socket_unasked"]
+    stand.snapshot(2, reason="lost")
+    assert stand.complaints == [], "it takes the place of updates, or tells what is missing"
+    stand.snapshot(1)
+    stand.snapshot(4, reason="a mood")
+    assert stand.complaints == ["socket_unasked", "socket_unasked"]
 
 
 def test_a_new_epoch_that_is_not_told(stand: Stand):

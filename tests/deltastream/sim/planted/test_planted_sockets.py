@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from deltastream.sockets._frames import Frames
 from deltastream.sockets.fanout import Batch
 
 pytestmark = pytest.mark.slow
@@ -13,8 +14,13 @@ def test_change_sent_to_who_lacks_its_base(planted):
     """Who has fallen behind is sent changes as everybody is."""
 
     def bug(original):
-        def _several(self, channel, stream, entries, seen, *, whole=False):
-            return original(self, channel, stream, entries, seen)
+        def _several(self, channel, stream, entries, seen):
+            frames = []
+            for entry in entries:
+                update = Frames(channel.room, stream, entry)
+                frames.append(update.update(channel.form, seen + 1, whole=channel.full))
+                seen = entry.seq
+            return frames
 
         return _several
 
