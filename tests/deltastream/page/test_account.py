@@ -106,7 +106,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(host, visitor, browser):
     row.get_by_role("button", name="Revoke").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     page.get_by_text("is revoked.").wait_for()
-    assert "revoked" in row.inner_text()
+    visitor.eventually(lambda: "revoked" in row.inner_text())
     assert row.get_by_role("button").count() == 0
     assert asked.get("/api/data/chain/NIFTY", headers=headers).status == 401
     page.reload()

@@ -13,7 +13,10 @@ import pytest
 pytestmark = pytest.mark.slow
 
 AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket connection to|status of 503"
-BEHIND = "() => getComputedStyle(document.querySelector('#metrics .fades')).opacity"
+FADED = """() => {
+  const colour = (path) => getComputedStyle(document.querySelector(path)).color;
+  return colour("#metrics [data-metric=forward] .value") === colour("#metrics dt");
+}"""
 
 
 class Frames:
@@ -52,15 +55,15 @@ def lost_within(visitor: Any, seconds: float) -> None:
     began = time.monotonic()
     visitor.page.locator("#connection-lost").wait_for(timeout=1000 * seconds)
     assert time.monotonic() - began < seconds
-    assert visitor.page.locator(".page-header").get_attribute("data-level") == "lost"
+    assert visitor.page.locator("#metrics").get_attribute("data-level") == "lost"
     assert visitor.page.locator("#market-status .word").inner_text() == "Disconnected"
-    assert float(visitor.page.evaluate(BEHIND)) < 0.7
+    assert visitor.page.evaluate(FADED)
 
 
 def found_again(visitor: Any) -> None:
     visitor.page.locator("#connection-lost").wait_for(state="hidden", timeout=40_000)
-    assert visitor.page.locator(".page-header").get_attribute("data-level") == "live"
-    assert float(visitor.page.evaluate(BEHIND)) == 1.0
+    assert visitor.page.locator("#metrics").get_attribute("data-level") == "live"
+    assert not visitor.page.evaluate(FADED)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -102,7 +105,7 @@ def test_a_connection_that_breaks_is_made_again_by_itself(host, visit):
 
     visitor.context.route_web_socket("**/ws", come)
     page = visitor.open("chain/NIFTY")
-    visitor.eventually(lambda: page.locator(".page-header[data-level=live]").count() == 1)
+    visitor.eventually(lambda: page.locator("#metrics[data-level=live]").count() == 1)
     refused.append(True)
     through[-1].close(code=4012, reason="The server stops.")
     lost_within(visitor, 2)
@@ -122,7 +125,7 @@ def test_a_refusal_is_final_and_says_so(host, visit):
         "**/ws", lambda socket: (through.append(socket), socket.connect_to_server())
     )
     page = visitor.open("chain/NIFTY")
-    visitor.eventually(lambda: page.locator(".page-header[data-level=live]").count() == 1)
+    visitor.eventually(lambda: page.locator("#metrics[data-level=live]").count() == 1)
     through[-1].close(code=4003, reason="No right to market data.")
     lost_within(visitor, 2)
     assert "No right to market data." in page.locator("#connection-lost").inner_text()
@@ -136,6 +139,6 @@ def test_a_session_that_ends_leads_to_the_login(host, visit):
     visitor = visit(host, expected=["status of 40[01]"])
     visitor.log_in("ended@example.org")
     page = visitor.open("chain/NIFTY")
-    visitor.eventually(lambda: page.locator(".page-header[data-level=live]").count() == 1)
+    visitor.eventually(lambda: page.locator("#metrics[data-level=live]").count() == 1)
     host.call("POST", "/api/auth/logout-everywhere", email="ended@example.org")
     page.wait_for_url("**/login*", timeout=15_000)

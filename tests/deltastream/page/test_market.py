@@ -119,8 +119,9 @@ def test_chains_by_expiry_and_a_snapshot_that_starts_over(told):
 
 
 def test_how_far_numbers_can_be_believed(told):
-    levels = told("""async ({market, socket}) => {
-      const told = [];
+    levels = told("""async ({market, socket, tell}) => {
+      const told = [market.freshness("X").level];
+      tell("underlying_update", { product: "X", price: 1 }, { ts: market.now() });
       for (const status of ["open", "closed", "stale", "halted", "degraded"]) {
         const update = { event: "market_status", product: "X", status, reason: "after_hours", since: 1 };
         socket.updates.tell(update);
@@ -134,7 +135,7 @@ def test_how_far_numbers_can_be_believed(told):
       return told;
     }""")
     assert levels == [
-        *("live", "closed", "stale", "halted", "degraded", "after hours", "degraded"),
+        *("stale", "live", "closed", "stale", "halted", "degraded", "after hours", "degraded"),
         *("lost", "Because.") * 3,
     ]
 
