@@ -100,7 +100,9 @@ def surface_data(surface: VolatilitySurface) -> dict[str, Any]:
     """Every live slice, nearest expiry first."""
     slices = []
     for one in surface.slices:
-        plain = msgspec.structs.asdict(one)
+        plain = {name: _sent(value) for name, value in msgspec.structs.asdict(one).items()}
+        plain["strikes"] = [_sent(strike) for strike in one.strikes]
+        plain["ivs"] = [_sent(iv) for iv in one.ivs]
         plain["ts"] = microseconds(plain.pop("ts_event"))
         slices.append(plain)
     return {"product": surface.product, "slices": slices}

@@ -114,6 +114,14 @@ def test_what_is_no_number_is_null_in_the_head_as_well(chain: Any, tick: Any, nu
     assert tick_data(msgspec.structs.replace(tick(), volume=number))["volume"] is None
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_nor_is_it_a_number_in_a_surface(surface: Any, number: float):
+    made = surface()
+    odd = msgspec.structs.replace(made.slices[0], forward=number, strikes=(1.0, 2.0), ivs=(number, 0.2))
+    [one] = both_ways(surface_data(msgspec.structs.replace(made, slices=(odd,))))["slices"]
+    assert (one["forward"], one["ivs"]) == (None, [None, 0.2])
+
+
 def test_times_are_microseconds(chain: Any, status: Any, surface: Any, tick: Any):
     ts = 1_795_156_200_000_001_999
     micro = 1_795_156_200_000_001
