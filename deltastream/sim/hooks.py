@@ -8,6 +8,7 @@ from typing import Any
 
 from deltastream.bus import Gap, Record
 from deltastream.feeds.protocol import Provider
+from deltastream.host.config import Actor
 from deltastream.sim.ledger import Accepted
 from deltastream.sim.seams import ThreadHook, Work
 from deltastream.sim.verdict import Violation
@@ -45,6 +46,8 @@ class Hooks:
         around: makes contexts in which the whole simulation runs.
         wrap_provider: given the provider that a new incarnation's feed would have, gives the one it has.
         wrap_child: given path and service of every worker, gives the service that runs.
+        actors: that run on the host beside those of every simulation; whoever asks for one sees to it that
+            it has nothing to do with the real world.
     """
 
     def __init__(self) -> None:
@@ -66,3 +69,4 @@ class Hooks:
         self.around: list[Callable[[], AbstractContextManager[None]]] = []
         self.wrap_provider: list[Callable[[Provider], Provider]] = []
         self.wrap_child: list[Callable[[str, Service], Service]] = []
+        self.actors: list[Actor] = []

@@ -15,7 +15,7 @@ from deltastream.actors import Feed
 from deltastream.bus import BusSettings, Entry, Record
 from deltastream.feeds.protocol import Provider
 from deltastream.feeds.synthetic import SyntheticSettings
-from deltastream.host.config import PIPELINE, Settings
+from deltastream.host.config import PIPELINE, Actor, Settings
 from deltastream.host.tree import Host
 from deltastream.messages import Position
 from deltastream.seams import Seams
@@ -45,18 +45,18 @@ SOCKETS: Final = SocketSettings(
 _LAG_INTERVAL_S = 1.0
 
 
-def settings_of(scenario: Scenario, data_dir: Path) -> Settings:
+def settings_of(scenario: Scenario, data_dir: Path, actors: Sequence[Actor] = ()) -> Settings:
     """The configuration of a host in this scenario."""
     bus = BusSettings(durability=scenario.durability)
     if scenario.max_age_s is not None:
         bus = msgspec.structs.replace(bus, max_age_s=scenario.max_age_s)
-    edge = ("auth", "sockets") if scenario.clients else ("auth",) if scenario.people else ()
+    edge: tuple[Actor, ...] = ("auth",) if scenario.people or scenario.clients else ()
     accounts = msgspec.structs.replace(ACCOUNTS, access_s=ACCESS_S) if scenario.clients else ACCOUNTS
     return Settings(
         data_dir=str(data_dir),
         bus=bus,
         store=StoreSettings(durability=scenario.durability),
-        actors=(*PIPELINE, *edge),
+        actors=(*PIPELINE, *edge, *actors),
         accounts=accounts,
         sockets=SOCKETS,
         synthetic=SyntheticSettings(

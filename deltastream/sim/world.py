@@ -240,11 +240,11 @@ class World(Hooks):
             everything.cancel("the simulation ends")
 
     def _new_provider(self) -> SyntheticProvider:
-        settings = settings_of(self.scenario, self.directory)
+        settings = settings_of(self.scenario, self.directory, self.actors)
         return SyntheticProvider(settings.synthetic, self._seams(0, lambda: True))
 
     def _new_host(self, number: int, data: Path) -> SimHost:
-        settings = settings_of(self.scenario, data)
+        settings = settings_of(self.scenario, data, self.actors)
         seams = self._seams(number, lambda: host.alive)
         host = SimHost(number, settings, seams, self._market, self)
         return host

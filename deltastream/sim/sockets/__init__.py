@@ -60,6 +60,7 @@ class Sockets:
         ]
         self._held: dict[str, int] = {}
         self._judge = Judge(world, self._clients, facts, self._excuses)
+        world.actors.append("sockets")  # whose port gateway 0 replaces
         world.tasks.append(self._run)
         world.on_record.append(self._see)
         world.on_struck.append(self._struck)
