@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from deltastream.sim import Verdict
@@ -21,7 +22,7 @@ LINE = re.compile(r"[ |]{3} *(\d+\.\d{6})  (\d\d:\d\d:\d\d)  (\S.{17})  (\S.*)\n
 
 
 def case(seconds: float = 30.0, plan: str = FAULTS, readers: int = 1) -> Case:
-    scenario = scenario_of(2, seconds, readers, "none")
+    scenario = msgspec.structs.replace(scenario_of(2, seconds, readers, "none"), clients=0, expiries=1)
     return Case(scenario, Plan.from_json(plan))
 
 
