@@ -234,4 +234,5 @@ class _Look:
             rate=self._rate,
             sizes=host.data_dir.sizes(),
             data_dir=str(host.data_dir.path),
+            url=host.gateway_url,
         )

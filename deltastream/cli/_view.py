@@ -142,6 +142,7 @@ class Machinery:
     Attributes:
         rate: messages appended per second, lately; None before it was measured.
         sizes: bytes on disk by name.
+        url: of the page; None where none is served.
     """
 
     tree: ChildStatistics | None
@@ -150,6 +151,7 @@ class Machinery:
     rate: float | None
     sizes: dict[str, int]
     data_dir: str
+    url: str | None = None
 
 
 def render(
@@ -162,6 +164,8 @@ def render(
     the host's own event loop, for which a table of rich's takes too long.
     """
     footer = Text("Ctrl-C stops", "dim")
+    if machinery.url is not None:
+        footer.append(f"   {machinery.url}", "not dim")
     footer.append(f"   {_shortened(clean(machinery.data_dir).plain, width - len(footer) - 3)}")
     troubled, actors = _actors(machinery)
     details = [*_flowing(troubled, width)]
