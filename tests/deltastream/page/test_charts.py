@@ -89,6 +89,28 @@ def test_an_axis_has_few_round_places_however_near_its_ends(modules):
         assert ascends, pair
 
 
+def test_a_night_is_left_out_of_the_axis_but_not_the_last_bar_before_it(modules):
+    script = """async ({pauses}, {Formats}, {plotly}) => {
+      const formats = new Formats("INR", "Asia/Kolkata");
+      const minute = 60e6;
+      const day = 1000 * Date.parse("2026-11-19T09:58:00Z");
+      const starts = [day, day + minute, day + 1067 * minute, day + 1068 * minute];
+      const rangebreaks = pauses(starts.map((start) => ({ start })), minute, formats);
+      const ones = [1, 2, 3, 4];
+      const node = document.createElement("div");
+      document.body.append(node);
+      await (await plotly()).newPlot(node, [{
+        type: "candlestick", x: starts.map((start) => formats.wall(start)), open: ones,
+        close: ones.map((one) => one + 1), high: ones.map((one) => one + 2), low: ones.map((one) => one - 1),
+      }], { width: 600, height: 400, xaxis: { type: "date", rangebreaks, rangeslider: { visible: false } } });
+      return [rangebreaks, [...node.querySelectorAll(".boxlayer path.box")].map((box) => box.getAttribute("d").length)];
+    }"""
+    breaks, boxes = modules("charts/price core/format charts/plotly core/trusted", script)
+    assert breaks == [{"bounds": ["2026-11-19 15:30:00", "2026-11-20 09:15:00"]}]
+    assert len(boxes) == 4
+    assert min(boxes) > 10, "one is not drawn"
+
+
 def test_charts_are_chosen_and_remembered(opened):
     visitor = opened("price")
     page = visitor.page

@@ -115,7 +115,9 @@ export function priceChart(context, touch) {
       const { all } = bars;
       if (all.length === 0 && loading.state === "asking") return "One moment …";
       if (all.length === 0) return loading.problem || "There is no price yet.";
-      return drawn(paint, all, formats(), { ...volumes(all), live: paint.live, kept: `${product} ${interval}` });
+      return drawn(paint, all, formats(), {
+        ...volumes(all), length: bars.length, live: paint.live, kept: `${product} ${interval}`,
+      });
     },
     words() {
       const { all } = bars;
@@ -156,10 +158,10 @@ export function priceChart(context, touch) {
 /**
  * @param {import("./panel.js").Paint} paint @param {Array<import("./bars.js").Bar>} all
  * @param {import("../core/format.js").Formats} formats
- * @param {{amounts: Array<number|null>|null, label: string, live: boolean, kept: string}} how
+ * @param {{amounts: Array<number|null>|null, label: string, length: number, live: boolean, kept: string}} how
  * @returns {import("./panel.js").Figure}
  */
-function drawn({ colours, seen }, all, formats, { amounts, label, live, kept }) {
+function drawn({ colours, seen }, all, formats, { amounts, label, length, live, kept }) {
   const { locale } = formats;
   for (const bar of all) {
     if (bar.written?.locale !== locale) bar.written = { x: formats.wall(bar.start), text: text(bar, formats), locale };
@@ -183,7 +185,7 @@ function drawn({ colours, seen }, all, formats, { amounts, label, live, kept }) 
   const layout = {
     uirevision: kept, hovermode: "x", margin: { l: 12, t: 28, r: 76 },
     xaxis: timeAxis(formats, last.start, {
-      rangeslider: { visible: false }, rangebreaks: pauses(all), showspikes: true, spikemode: "across",
+      rangeslider: { visible: false }, rangebreaks: pauses(all, length, formats), showspikes: true, spikemode: "across",
       spikethickness: 1, spikedash: "dot", spikecolor: colours.soft, hoverformat: "",
     }),
     yaxis: {
@@ -222,13 +224,17 @@ function text(bar, formats) {
     `Change ${formats.change(bar.close - bar.open)}`].join("<br>");
 }
 
-/** Nights and days off are left out of the axis. @param {Array<import("./bars.js").Bar>} all */
-function pauses(all) {
+/**
+ * Nights and days off are left out of the axis: from the end of a bar, for what lies in a break is not drawn.
+ * @param {Array<import("./bars.js").Bar>} all @param {number} length of a bar
+ * @param {import("../core/format.js").Formats} formats
+ */
+export function pauses(all, length, formats) {
   const found = [];
   for (let at = 1; at < all.length; at += 1) {
     const [before, after] = [all[at - 1], all[at]];
-    if (after.start - before.start > PAUSE_US && before.written && after.written) {
-      found.push({ bounds: [before.written.x, after.written.x] });
+    if (after.start - before.start > PAUSE_US) {
+      found.push({ bounds: [formats.wall(before.start + length), formats.wall(after.start)] });
     }
   }
   return found;
