@@ -64,6 +64,14 @@ def test_two_tabs_renew_at_once_without_losing_the_session(host, visit):
             tab.locator("#logout").wait_for()
 
 
+def test_the_page_opens_where_the_browser_has_no_locks(host, visit):
+    visitor = visit(host)
+    visitor.context.add_init_script("delete Navigator.prototype.locks")
+    visitor.log_in()
+    visitor.open("account")
+    assert visitor.page.evaluate("() => navigator.locks === undefined")
+
+
 def test_the_policy_lets_nothing_be_evaluated(host, visit):
     visitor = visit(
         host, expected=[r"Refused to evaluate|TrustedScript|Evaluating a string|policy violated: "]

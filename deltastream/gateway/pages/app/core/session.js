@@ -108,8 +108,7 @@ export class Session {
 
   // One tab at a time: a refresh token is good once.
   #renew() {
-    this.renewing ??= Promise.resolve(navigator.locks.request("deltastream-refresh", () => this.#exchange()))
-      .finally(() => { this.renewing = null; });
+    this.renewing ??= alone(() => this.#exchange()).finally(() => { this.renewing = null; });
     return this.renewing;
   }
 
@@ -129,6 +128,15 @@ export class Session {
     this.user = null;
     this.ended.tell(why);
   }
+}
+
+/**
+ * One tab of this browser after the other. Without HTTPS, under another name than localhost, browsers have no locks.
+ * @param {() => Promise<void>} work @returns {Promise<void>}
+ */
+async function alone(work) {
+  if (navigator.locks === undefined) await work();
+  else await navigator.locks.request("deltastream-refresh", work);
 }
 
 // For how many milliseconds a token is good: told by itself, as the two clocks may differ.
