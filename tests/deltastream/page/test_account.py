@@ -35,6 +35,21 @@ def test_who_is_logged_in(visitor, somebody):
     assert "user" in shown
 
 
+def test_a_wrong_password_is_tried_once(visitor):
+    visitor.expect("status of 401")
+    page = visitor.page
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    form = page.locator("#password-form")
+    form.get_by_label("Present password").fill("not this one")
+    form.get_by_label("New password", exact=True).fill(OTHER)
+    form.get_by_label("New password again").fill(OTHER)
+    form.get_by_role("button", name="Set password").click()
+    form.get_by_text("wrong").wait_for()
+    assert asked.count("password") == 1
+    assert "refresh" not in asked
+
+
 def test_a_password_is_changed_and_what_is_wrong_stands_at_its_field(host, visitor, somebody):
     expect = pytest.importorskip("playwright.sync_api").expect
     visitor.expect("status of 40[01]")

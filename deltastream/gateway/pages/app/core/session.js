@@ -54,7 +54,7 @@ export class Session {
    * @throws {Problem}
    */
   async call(path, { method = "GET", body, signal } = {}) {
-    if (this.token === null || Date.now() > this.expires - MARGIN_MS) await this.#renewOrEnd();
+    if (this.#expires()) await this.#renewOrEnd();
     try {
       return await ask(path, { method, body, signal, token: this.token });
     } catch (error) {
@@ -92,7 +92,16 @@ export class Session {
    */
   async changePassword(password, present) {
     const body = { password, cookie: true, ...(present === null ? {} : { current_password: present }) };
-    this.#begun(await this.call("api/auth/password", { method: "POST", body }));
+    if (this.#expires()) await this.#renewOrEnd();
+    // Not by `call`: a wrong password is answered with 401, too. Who is refused meanwhile, in whichever tab,
+    // waits for the new cookie.
+    await alone(async () => {
+      this.#begun(await ask("api/auth/password", { method: "POST", body, token: this.token }));
+    });
+  }
+
+  #expires() {
+    return this.token === null || Date.now() > this.expires - MARGIN_MS;
   }
 
   async #renewOrEnd() {
