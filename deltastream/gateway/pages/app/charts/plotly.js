@@ -8,7 +8,10 @@ let loading = null;
 
 /** @returns {Promise<any>} */
 export function plotly() {
-  loading ??= import(PLACE).then(() => /** @type {any} */ (globalThis).Plotly);
+  loading ??= import(PLACE).then(() => /** @type {any} */ (globalThis).Plotly).catch((error) => {
+    loading = null; // the next drawing asks again
+    throw error;
+  });
   return loading;
 }
 

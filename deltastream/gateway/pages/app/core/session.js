@@ -3,7 +3,7 @@
 
 import { Signal } from "./signal.js";
 
-const MARGIN_MS = 60_000; // a token that expires sooner is renewed first
+const MARGIN_MS = 75_000; // a token that expires sooner is renewed first; sockets tell a minute before
 
 /** What the server, or the lack of one, has refused. */
 export class Problem extends Error {
