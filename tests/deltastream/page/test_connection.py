@@ -134,6 +134,31 @@ def test_a_refusal_is_final_and_says_so(host, visit):
     assert len(through) == 1
 
 
+def test_a_view_that_could_not_be_loaded_is_loaded_when_it_is_chosen_again(host, visit):
+    visitor = visit(host, expected=["ERR_FAILED"])
+    visitor.log_in()
+    page = visitor.open("chain/NIFTY")
+    visitor.context.route("**/app/views/system.js", lambda route: route.abort())
+    page.locator("[data-view=system]").click()
+    page.locator("#problem", has_text="cannot be shown").wait_for()
+    visitor.context.unroute("**/app/views/system.js")
+    page.locator("[data-view=chain]").click()
+    page.locator("#chain-view").wait_for()
+    page.locator("[data-view=system]").click()
+    page.locator("section.system").wait_for()
+    assert page.locator("#problem").is_hidden()
+
+
+def test_the_drawing_of_charts_is_loaded_again(host, visit):
+    visitor = visit(host, expected=["ERR_FAILED", "dynamically imported module"])
+    visitor.log_in()
+    visitor.context.route("**/vendor/plotly.min.js", lambda route: route.abort())
+    page = visitor.open("charts/NIFTY")
+    page.locator("[data-chart=price]", has_text="cannot be drawn").wait_for()
+    visitor.context.unroute("**/vendor/plotly.min.js")
+    page.locator("[data-chart=price] .main-svg").first.wait_for()
+
+
 def test_a_session_that_ends_leads_to_the_login(host, visit):
     host.register("ended@example.org")
     visitor = visit(host, expected=["status of 40[01]"])

@@ -58,9 +58,10 @@ class Page {
     this.view = null;
     this.shown = "";
     session.ended.listen(() => leave(this));
-    this.router.changed.listen(() => void this.show());
-    this.market.changed.listen(({ products }) => {
-      if (this.view === null && products.size > 0) void this.show();
+    this.router.changed.listen(() => void this.look());
+    this.market.changed.listen(({ products, connection }) => {
+      const again = connection && this.shown === "" && this.socket.state.state === "live";
+      if (again || (this.view === null && products.size > 0)) void this.look();
     });
   }
 
@@ -88,6 +89,15 @@ class Page {
       ?? chains.find((chain) => chain.head.expiry_ts > now) ?? chains[0] ?? null;
   }
 
+  /** As `show`; a view that cannot be loaded is tried again when it is chosen, or the server is there again. */
+  async look() {
+    try {
+      await this.show();
+    } catch (error) {
+      say(`This cannot be shown: ${error instanceof Error ? error.message : error}`, "problem");
+    }
+  }
+
   async show() {
     const { route } = this.router;
     const product = this.product();
@@ -100,7 +110,10 @@ class Page {
     }
     if (this.shown !== name) {
       this.shown = name;
-      const make = await VIEWS[name]();
+      const make = await VIEWS[name]().catch((error) => {
+        if (this.shown === name) this.shown = "";
+        throw error;
+      });
       if (this.shown !== name) return; // somewhere else meanwhile
       this.view?.close();
       problem.hidden = true;
