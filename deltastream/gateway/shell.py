@@ -58,6 +58,8 @@ SECURITY_HEADERS: Final[Headers] = [
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _CLOSE: Final = (b"connection", b"close")
 _GONE: Final = 499
+_MOVED: Final = 308
+_READING: Final = ("GET", "HEAD")
 _SWITCHED: Final = 101
 _SECURE: Final = ("https", "wss")
 _BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
@@ -165,6 +167,8 @@ class Shell:
     def _look(self, exchange: Exchange, scope: Scope) -> Response | None:
         """Who calls, by which name, from which page; the answer where a page asks for just that.
 
+        The prefix alone is led on to what is below it: from there the page finds its files.
+
         Raises:
             Problem: it must not go further.
         """
@@ -185,7 +189,10 @@ class Shell:
         preflight = self._origins.check(exchange)
         if preflight is not None:
             return preflight
-        exchange.path = self._without_prefix(decode_path(path))
+        whole = decode_path(path)
+        exchange.path = self._without_prefix(whole)
+        if self._prefix and whole == self._prefix and exchange.method in _READING:
+            return Response(_MOVED, [(b"location", _below(self._prefix, exchange.query))], b"")
         return None
 
     async def _ask(self, exchange: Exchange, scope: Scope, receive: Receive) -> Response:
@@ -298,6 +305,10 @@ def _explained(error: BaseException, exchange: Exchange) -> Response:
         log.error("defect", route=exchange.route or None, exc_info=error)
         problem = Problem("internal")
     return problem_response(problem, exchange)
+
+
+def _below(prefix: str, query: bytes) -> bytes:
+    return f"{prefix}/".encode() + (b"?" + query if query else b"")
 
 
 async def _refuse(response: Response, receive: Receive, send: Send) -> None:

@@ -144,9 +144,19 @@ async def test_a_path_prefix_may_come_or_have_been_taken_away(autojump_clock: An
     assert (await ask("GET", "/public")).status == 200
     assert (await ask("GET", "/deltastreampublic")).code == "not_found"
     assert (await ask("GET", "/deltastream/deltastream/public")).code == "not_found"
-    assert (await ask("GET", "/deltastream")).code == "not_found"
+    assert (await ask("GET", "/deltastream/")).code == "not_found"
+    assert (await ask("POST", "/deltastream")).code == "not_found"
     set_cookies = (await ask("DELETE", "/deltastream/order")).headers["set-cookie"]
     assert "Path=/deltastream/order" in set_cookies
+
+
+async def test_the_prefix_alone_leads_on_to_what_is_below_it(autojump_clock: Any, edge: Any):
+    ask = edge.client(path_prefix="/deltastream")
+    for method in ("GET", "HEAD"):
+        reply = await ask(method, "/deltastream?a=b")
+        assert (reply.status, reply.headers["location"]) == (308, "/deltastream/?a=b")
+    assert (await ask("GET", "/deltastream")).headers["location"] == "/deltastream/"
+    assert (await edge.client()("GET", "/")).status == 404
 
 
 # sizes and times
