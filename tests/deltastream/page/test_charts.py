@@ -103,7 +103,8 @@ def test_a_night_is_left_out_of_the_axis_but_not_the_last_bar_before_it(modules)
         type: "candlestick", x: starts.map((start) => formats.wall(start)), open: ones,
         close: ones.map((one) => one + 1), high: ones.map((one) => one + 2), low: ones.map((one) => one - 1),
       }], { width: 600, height: 400, xaxis: { type: "date", rangebreaks, rangeslider: { visible: false } } });
-      return [rangebreaks, [...node.querySelectorAll(".boxlayer path.box")].map((box) => box.getAttribute("d").length)];
+      const boxes = [...node.querySelectorAll(".boxlayer path.box")];
+      return [rangebreaks, boxes.map((box) => box.getAttribute("d").length)];
     }"""
     breaks, boxes = modules("charts/price core/format charts/plotly core/trusted", script)
     assert breaks == [{"bounds": ["2026-11-19 15:30:00", "2026-11-20 09:15:00"]}]

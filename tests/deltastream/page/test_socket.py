@@ -324,6 +324,24 @@ def test_rooms_are_left_entered_and_asked_for_again(server):
     assert server.hear("subscribe")["rooms"] == ["product:Y"]
 
 
+def test_a_room_that_is_left_and_entered_again_waits_for_its_own_answer(server):
+    server.begin()
+    server.arrive()
+    server.visit.page.evaluate(
+        "(room) => { for (const rooms of [[], [room], [], [room]]) socket.be(rooms); }", ROOM
+    )
+    first, second = [[server.hear("unsubscribe"), server.hear("subscribe")][1] for _ in range(2)]
+    for command, seq in ((first, 6), (second, 7)):
+        assert "resume" not in command or command["resume"] == {}
+        ok = {"room": ROOM, "mode": "snapshot", "epoch": "e1", "seq": seq}
+        server.say(event="subscribed", id=command["id"], ok=[ok], err=[])
+        server.snapshot(seq)
+    server.visit.eventually(lambda: server.seqs()[-1] == 7)
+    assert server.seqs() == ["began", 5, "began", 7]
+    assert server.breaks() == []
+    assert server.silent()
+
+
 def test_a_credential_is_renewed_and_clocks_are_compared(server):
     server.begin()
     server.arrive()

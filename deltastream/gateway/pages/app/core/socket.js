@@ -17,6 +17,7 @@ const OPEN_MS = 10_000;
  * @property {string} name
  * @property {Map<string, Place>} places of its streams; one without a name where the room has one only
  * @property {Map<string, number>} reached per stream: what was passed over on purpose when it resumed
+ * @property {number} asked id of the command by which it was entered last
  * @property {boolean} inside whether updates count: not while it is asked for
  * @property {Map<string, any>} chains the last chain of each root and expiry, with its seq as `own`
  *
@@ -57,8 +58,6 @@ export class Socket {
     this.pause = FIRST_PAUSE_MS;
     this.patience = 25_000;
     this.identifier = 0;
-    /** @type {Map<number, Array<string>>} */
-    this.asked = new Map();
     /** @type {any} */
     this.timer = null;
     this.retryNow = this.retryNow.bind(this);
@@ -95,7 +94,7 @@ export class Socket {
     for (const name of left) this.rooms.delete(name);
     const entered = [...names].filter((name) => !this.rooms.has(name));
     for (const name of entered) {
-      this.rooms.set(name, { name, places: new Map(), reached: new Map(), inside: false, chains: new Map() });
+      this.rooms.set(name, { name, places: new Map(), reached: new Map(), asked: 0, inside: false, chains: new Map() });
     }
     if (this.state.state !== "live") return;
     if (left.length > 0) this.#say({ op: "unsubscribe", rooms: left });
@@ -145,7 +144,6 @@ export class Socket {
   #lost(/** @type {number} */ code, /** @type {string} */ reason) {
     clearTimeout(this.timer);
     this.socket = null;
-    this.asked.clear();
     for (const room of this.rooms.values()) room.inside = false;
     if (FINAL.has(code)) {
       this.#become("refused", reason || `The server refused with ${code}.`);
@@ -182,7 +180,11 @@ export class Socket {
       const only = room.places.get("");
       resume[name] = only ?? { streams: Object.fromEntries(room.places) };
     }
-    this.asked.set(this.#say({ op: "subscribe", rooms: names, resume }), names);
+    const asked = this.#say({ op: "subscribe", rooms: names, resume });
+    for (const name of names) {
+      const room = this.rooms.get(name);
+      if (room !== undefined) room.asked = asked;
+    }
   }
 
   // Something is missing: what the room has is kept, so that the server may fill the gap.
@@ -227,11 +229,9 @@ export class Socket {
   }
 
   #subscribed(/** @type {any} */ frame) {
-    const asked = this.asked.get(frame.id) ?? [];
-    this.asked.delete(frame.id);
     for (const ok of frame.ok) {
       const room = this.rooms.get(ok.room);
-      if (room === undefined || !asked.includes(ok.room)) continue;
+      if (room === undefined || room.asked !== frame.id) continue; // left meanwhile, and perhaps entered again
       room.inside = true;
       room.reached.clear();
       if (ok.mode === "snapshot") {
@@ -243,7 +243,7 @@ export class Socket {
       for (const [stream, place] of Object.entries(streams)) room.reached.set(stream, place.seq);
     }
     for (const err of frame.err) {
-      if (this.rooms.has(err.room)) this.refused.tell(err);
+      if (this.rooms.get(err.room)?.asked === frame.id) this.refused.tell(err);
     }
   }
 
