@@ -63,6 +63,7 @@ export function priceChart(context, touch) {
   }
 
   function begin() {
+    if (context.product() !== product) volume.want(context.product(), null); // that of another is not its own
     product = context.product();
     clearTimeout(timer);
     bars = new Bars(LENGTHS[interval]);

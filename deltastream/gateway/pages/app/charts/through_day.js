@@ -68,8 +68,10 @@ export function throughDay(context, touch, kind) {
     key = context.chain()?.key ?? "";
     trends = fresh();
     live();
-    if (key === "") return;
-    for (const loading of loadings) loading.start();
+    for (const loading of loadings) {
+      if (key === "") loading.close(); // what was asked of another is not its own
+      else loading.start();
+    }
     touch();
   }
 
