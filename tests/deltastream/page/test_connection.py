@@ -159,6 +159,35 @@ def test_the_drawing_of_charts_is_loaded_again(host, visit):
     page.locator("[data-chart=price] .main-svg").first.wait_for()
 
 
+def test_a_room_that_is_not_there_yet_is_asked_for_again_by_charts_too(host, visit):
+    visitor = visit(host)
+    visitor.log_in()
+    refused: list[Any] = []
+
+    def come(socket: Any) -> None:
+        server = socket.connect_to_server()
+
+        def hear(text: str) -> None:
+            command = json.loads(text)
+            if command["op"] != "subscribe" or "chain:NIFTY" not in command["rooms"] or refused:
+                server.send(text)
+                return
+            refused.append(command)
+            err = [
+                {"room": room, "code": "unknown_room", "message": "Not yet.", "retryable": True}
+                for room in command["rooms"]
+            ]
+            socket.send(json.dumps({"event": "subscribed", "id": command["id"], "ok": [], "err": err}))
+
+        socket.on_message(hear)
+
+    visitor.context.route_web_socket("**/ws", come)
+    visitor.context.add_init_script('localStorage.deltastream = \'{"charts":["interest"]}\'')
+    page = visitor.open("charts/NIFTY")
+    page.locator("[data-chart=interest] .main-svg").first.wait_for(timeout=30_000)
+    assert refused
+
+
 def test_a_session_that_ends_leads_to_the_login(host, visit):
     host.register("ended@example.org")
     visitor = visit(host, expected=["status of 40[01]"])

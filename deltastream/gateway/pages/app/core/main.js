@@ -36,6 +36,8 @@ const VIEWS = {
   account: async () => (await import("../views/account.js")).accountView,
 };
 
+const AGAIN_MS = 3000; // a room that is not there yet may be then
+
 const main = /** @type {HTMLElement} */ (document.getElementById("view"));
 const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("problem"));
@@ -58,6 +60,7 @@ class Page {
     this.view = null;
     this.shown = "";
     session.ended.listen(() => leave(this));
+    this.socket.refused.listen(({ room }) => setTimeout(() => this.socket.again(room), AGAIN_MS));
     this.router.changed.listen(() => void this.look());
     this.market.changed.listen(({ products, connection }) => {
       const again = connection && this.shown === "" && this.socket.state.state === "live";

@@ -10,7 +10,6 @@ import { ChainTable } from "./chain_table.js";
 import { ExpiryTabs } from "./chain_tabs.js";
 import { chainTools } from "./chain_tools.js";
 
-const AGAIN_MS = 3000;
 const CADENCES = { live: "live", "3min": "every 3 minutes", daily: "daily" };
 
 /** @param {import("../core/main.js").Context} context @returns {import("../core/main.js").View} */
@@ -28,8 +27,6 @@ export function chainView(context) {
     element("div", { class: "chain-body" }, table.node, detail.node), waiting, facts);
   let refusal = "";
   let product = "";
-  /** @type {any} */
-  let again = 0;
 
   /** What is looked at, where it is all there. */
   function whole() {
@@ -122,7 +119,6 @@ export function chainView(context) {
     market.socket.refused.listen(({ room, message }) => {
       if (room !== `chain:${context.product()}`) return;
       refusal = message;
-      again = setTimeout(() => market.socket.again(room), AGAIN_MS);
       show();
     }),
   ];
@@ -135,7 +131,6 @@ export function chainView(context) {
     moved: show,
     close() {
       cancelAnimationFrame(frame);
-      clearTimeout(again);
       sizes.disconnect();
       for (const unlisten of listening) unlisten();
       table.close();
