@@ -140,6 +140,15 @@ def test_how_far_numbers_can_be_believed(told):
     ]
 
 
+def test_numbers_grow_old_beside_prices_that_do_not(told):
+    levels = told("""async ({market, tell}) => {
+      const now = market.now();
+      tell("underlying_update", { product: "X", price: 1 }, { ts: now });
+      return [now, now - 899e6, now - 901e6, null, undefined].map((at) => market.freshness("X", at).level);
+    }""")
+    assert levels == ["live", "live", "stale", "live", "live"]
+
+
 def test_a_product_nobody_knew_is_learned_once(told):
     script = """async ({market, tell, learned, frame}) => {
       for (let count = 0; count < 100; count += 1) tell("underlying_update", { product: "Z", price: 1 });

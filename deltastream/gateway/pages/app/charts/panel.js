@@ -123,7 +123,7 @@ export class Panel {
     const product = this.context.product();
     const formats = market.products.get(product)?.formats;
     const asOf = this.chart.asOf();
-    const { level, text } = market.freshness(product);
+    const { level, text } = market.freshness(product, asOf);
     if (asOf === null || formats === undefined) {
       return { level, since: "Not live", text: level === "live" ? "" : `Not live: ${text}` };
     }

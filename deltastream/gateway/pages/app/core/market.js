@@ -108,14 +108,19 @@ export class Market {
       .sort((a, b) => a.head.expiry_ts - b.head.expiry_ts || (a.root < b.root ? -1 : 1));
   }
 
-  /** Whether a product's numbers can be believed, and why not. @param {string} name @returns {{level: Level, text: string}} */
-  freshness(name) {
+  /**
+   * Whether a product's numbers can be believed, and why not.
+   * @param {string} name @param {number|null} [at] microseconds of the numbers, where they are others than the price
+   * @returns {{level: Level, text: string}}
+   */
+  freshness(name, at = null) {
     const { state, reason } = this.socket.state;
     if (state !== "live") return { level: "lost", text: reason || "Connecting …" };
     const { status, reason: why } = this.products.get(name)?.market ?? { status: "degraded", reason: "unknown_product" };
     if (status !== "open") return { level: /** @type {Level} */ (status), text: why.replaceAll("_", " ") };
     const ts = this.products.get(name)?.ts ?? null;
     if (ts !== null && this.now() - ts > OLD_US) return { level: "stale", text: "the newest price is old" };
+    if (at !== null && this.now() - at > OLD_US) return { level: "stale", text: "the newest numbers are old" };
     return { level: "live", text: why.replaceAll("_", " ") };
   }
 

@@ -44,7 +44,7 @@ export function chainView(context) {
       table.clear();
       detail.close();
     }
-    setAttribute(node, "data-level", market.freshness(name).level);
+    believe();
     setText(title, `Option chain of ${known.name}`);
     const chain = context.chain();
     tabs.update(market.chainsOf(name), chain, known, market.now());
@@ -58,6 +58,8 @@ export function chainView(context) {
     detail.update(there, known);
     tell();
   }
+
+  const believe = () => setAttribute(node, "data-level", market.freshness(product, context.chain()?.ts).level);
 
   // What is to be known of the chain as a whole.
   function tell() {
@@ -110,6 +112,7 @@ export function chainView(context) {
     market.second.listen(() => {
       const known = market.products.get(product);
       if (known !== undefined) tabs.update(market.chainsOf(product), context.chain(), known, market.now());
+      believe();
       tell();
     }),
     changed.listen((key) => {

@@ -32,7 +32,9 @@ export function header(context) {
     const { level } = market.freshness(product.product);
     setAttribute(node, "data-market", level); // not the level: that of other products may be another
     setAttribute(metrics.node, "data-level", level);
-    metrics.update({ product, head: context.chain()?.head ?? null, change: strip.change(product), now: market.now() });
+    const chain = context.chain();
+    metrics.update({ product, head: chain?.head ?? null, change: strip.change(product), now: market.now() });
+    metrics.believe(market.freshness(product.product, chain?.ts).level);
     display.update(product.formats.currency === "INR");
   }
 
@@ -59,7 +61,7 @@ export function header(context) {
   });
   market.second.listen(() => {
     strip.second();
-    status.second();
+    status.update();
     show();
   });
   changed.listen((key) => {

@@ -40,10 +40,15 @@ export class Metrics {
       const note = element("span", { class: "number note" });
       const node = element("div", { class: "metric", "data-metric": key },
         element("dt", {}, label), element("dd", { class: "fades" }, value, note));
-      return { node, value, note, show };
+      return { key, node, value, note, show };
     });
     this.node = element("dl", { class: "metrics", id: "metrics", "aria-label": "Metrics of the product and expiry" },
       this.nodes.map(({ node }) => node));
+  }
+
+  /** How far what the chain tells can be believed: prices may come where chains do not. @param {string} level */
+  believe(level) {
+    for (const { key, node } of this.nodes) if (key !== "spot") setAttribute(node, "data-level", level);
   }
 
   /** @param {Known|null} known */

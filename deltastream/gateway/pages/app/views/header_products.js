@@ -51,11 +51,15 @@ export class ProductStrip {
   }
 
   second() {
+    const { market } = this.context;
     void this.pasts.refresh();
     for (const [name, item] of this.items) {
-      const product = this.context.market.products.get(name);
-      if (product !== undefined) item.draw(this.pasts.known.get(name)?.ticks ?? [], product.ticks);
+      const product = market.products.get(name);
+      if (product === undefined) continue;
+      item.draw(this.pasts.known.get(name)?.ticks ?? [], product.ticks);
+      if (item.level !== market.freshness(name).level) item.touch();
     }
+    this.update(new Set());
   }
 
   moved() {
@@ -108,6 +112,7 @@ class Item {
       element("span", { class: "prices fades" }, this.price, this.moved));
     this.node = element("li", {}, this.link);
     this.dirty = true;
+    this.level = "";
     this.drawn = "";
   }
 
@@ -122,6 +127,7 @@ class Item {
    */
   show(product, change, freshness) {
     this.dirty = false;
+    this.level = freshness.level;
     const { formats } = product;
     setText(this.price, formats.number(product.price));
     const direction = change === null ? 0 : Math.sign(change.points);
