@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
 import trio
 from wsproto.connection import Connection as WebSocket
 from wsproto.connection import ConnectionState
@@ -34,6 +35,8 @@ _MOST_CONTROL: Final = 64
 
 STALLED_HEARTBEATS: Final = 3
 """A socket that takes nothing for so many heartbeats is given up."""
+
+log = structlog.get_logger("deltastream.sockets")
 
 
 class PlainConnection(Connection):
@@ -196,6 +199,14 @@ class PlainConnection(Connection):
         self._scope.cancel(reason="the client is gone")
 
     async def _empty(self) -> None:
+        """As `_write_held`, but a defect costs this client only: it runs beside everybody's."""
+        try:
+            await self._write_held()
+        except Exception:
+            log.exception("socket_failed")
+            self._lost()
+
+    async def _write_held(self) -> None:
         """Write what is held as the socket takes it, then what was missed, until that is all."""
         patience = STALLED_HEARTBEATS * self._settings.heartbeat_s
         while self._sock.fileno() >= 0:

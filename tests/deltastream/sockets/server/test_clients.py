@@ -281,6 +281,29 @@ async def test_who_falls_behind_is_closed_where_that_is_declared(serving: Any, c
             assert served.desk.statistics(None).closed == {4009: 1}
 
 
+async def test_a_defect_in_what_is_made_up_for_costs_one_client_only(
+    serving: Any, chain: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(connection: object) -> bool:
+        raise KeyError("a defect")
+
+    async with serving() as served:
+        await flood(served, chain, 1)
+        await trio.sleep(0.05)
+        async with served.client() as other, served.client() as stalled:
+            small(stalled)
+            for one in (other, stalled):
+                await one.send(op="subscribe", rooms=["chain:NIFTY"])
+                await one.until("chain_update")
+            monkeypatch.setattr(served.desk, "catch_up", fail)
+            await flood(served, chain, 60, [other])
+            with trio.fail_after(5):
+                while await stalled.frame() is not None:
+                    pass
+            await other.send(op="ping")
+            await other.until("pong")
+
+
 async def test_a_stop_tells_the_clients_to_go(serving: Any):
     async with serving() as served, served.client() as client:
         served.desk.drain()
