@@ -38,6 +38,8 @@ const VIEWS = {
 
 const AGAIN_MS = 3000; // a room that is not there yet may be then
 
+const INDICES = ["NIFTY", "SPX", "SPY"]; // looked at first, where they are there and nobody has chosen yet
+
 const main = /** @type {HTMLElement} */ (document.getElementById("view"));
 const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("problem"));
@@ -78,7 +80,7 @@ class Page {
 
   product() {
     const { products } = this.market;
-    for (const name of [this.router.route.product, preference("product")]) {
+    for (const name of [this.router.route.product, preference("product"), ...INDICES]) {
       if (name !== null && products.has(name)) return name;
     }
     return [...products.keys()][0] ?? "";
@@ -106,6 +108,7 @@ class Page {
     const product = this.product();
     if (product === "") return;
     if (route.product === product) prefer("product", product);
+    else if (route.product !== null) say(`There is no product ${route.product}; this is ${product}.`);
     const name = Object.hasOwn(VIEWS, route.view) ? route.view : "chain";
     for (const link of document.querySelectorAll("[data-view]")) {
       if (/** @type {HTMLElement} */ (link).dataset.view === name) link.setAttribute("aria-current", "page");
