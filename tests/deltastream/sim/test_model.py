@@ -275,6 +275,17 @@ class TestStore:
         codes, _ = await compared(log, [*log.records, strange], repeats_excused=True)
         assert "store_extra" in codes
 
+    @pytest.mark.parametrize(("second", "codes"), [(5, []), (6, ["bars"])])
+    async def test_ticks_of_one_instant_of_which_nobody_knows_the_order(
+        self, compared, autojump_clock, second, codes
+    ):
+        log = Log().add(TICK, tick(5, 90.0), tick(second, 95.0))
+        found, _ = await compared(
+            log, spoil=["UPDATE bars SET open = 95.0, close = 90.0"], extras_excused=True
+        )
+        assert found == codes
+        assert "bars" in (await compared(log, spoil=["UPDATE bars SET open = 95.0"]))[0]
+
     async def test_another_content(self, compared, autojump_clock):
         log = day()
         wrong = [Record(r.topic, r.position, replace(r.message, price=1.0)) if r is log.records[0] else r
