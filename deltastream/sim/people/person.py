@@ -282,8 +282,13 @@ class Person:
 
     async def _exchange(self, family: Family, shown: str) -> None:
         unsure, family.unsure = family.unsure, True
+        begun, again = trio.current_time(), unsure or any(shown == used for used, _, _ in family.used)
         try:
             signed_in, span = await self._ask(lambda service: service.refresh(shown))
+        except Lost:
+            if again:  # a token that had been used may have ended the session, and nobody heard of it
+                family.begin_end(begun)
+            raise
         except InvalidToken as error:
             family.unsure = unsure
             self._judge.not_refreshed(family, shown, _span(error), error.reason)
