@@ -30,6 +30,7 @@ BEYOND: Final = {
     "max_pain": PLACE,
     "open_interest": PLACE,
     "pcr": PLACE,
+    "straddle": PLACE,
     "volatility_surface": PLACE,
     "change_password": "a password of 72 bytes at most, without control characters, not the email",
     "create_key": "a name that can be shown; only scopes that one has oneself",
