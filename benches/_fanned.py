@@ -27,6 +27,7 @@ import trio
 from _http import HOST, free_port
 
 from deltastream.bus import Entry, Record
+from deltastream.host.collector import LongLived
 from deltastream.host.config import Flag, load
 from deltastream.host.tree import Host
 from deltastream.messages import Position, SurfaceSlice, VolatilitySurface
@@ -133,7 +134,7 @@ async def run(directory: str, *, through_bus: bool, on_api: bool) -> None:
         assert host.edge is not None
         user = await host.edge.auth.service.register("bench@example.org", "correct horse battery")
         gc.collect()
-        gc.freeze()  # as `deltastream run` does
+        LongLived().__enter__()  # as `deltastream run` does, until the end
         control = listeners[0].socket.getsockname()[1]
         ready = {"port": api if on_api else port, "control": control, "token": user.access}
         print(json.dumps(ready), flush=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 import trio
 
 from deltastream.errors import DeltaStreamError
+from deltastream.host.collector import LongLived
 from deltastream.host.tree import Host
 from supervisors import SupervisionError
 
@@ -45,6 +46,7 @@ async def supervise(host: Host, face: Face) -> int:
         DeltaStreamError: it could not start, or gave up.
     """
     ending = _Ending(host, face)
+    aside = ExitStack()
     try:
         async with trio.open_nursery() as nursery:
 
@@ -54,13 +56,15 @@ async def supervise(host: Host, face: Face) -> int:
 
             await nursery.start(ending.on_signals, nursery.cancel_scope)
             await nursery.start(hosted)
-            gc.freeze()  # what start-up made stays: collections that walk it hold the loop for 15 ms
+            aside.enter_context(LongLived())
             nursery.start_soon(ending.when_stuck)
             nursery.start_soon(face.show, host)
     except* SupervisionError as group:
         causes = _causes(group)
         told = next((cause for cause in causes if isinstance(cause, DeltaStreamError)), None)
         raise told or DeltaStreamError(f"The host gave up: {causes[0]}") from group
+    finally:
+        aside.close()
     return ending.code
 
 
