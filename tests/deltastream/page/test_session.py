@@ -58,8 +58,8 @@ def test_two_tabs_renew_at_once_without_losing_the_session(host, visit):
     tabs = [visitor.page, *(visitor.context.new_page() for _ in range(4))]
     for _ in range(3):
         for tab in tabs:
+            tab.goto("about:blank")
             tab.goto("/#/account", wait_until="commit")
-            tab.reload(wait_until="commit")
         for tab in tabs:
             tab.locator("#logout").wait_for()
 
