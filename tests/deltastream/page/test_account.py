@@ -51,7 +51,7 @@ def test_a_wrong_password_is_tried_once(visitor):
 
 
 def test_a_password_is_changed_and_what_is_wrong_stands_at_its_field(host, visitor, somebody):
-    expect = pytest.importorskip("playwright.sync_api").expect
+    expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
     visitor.expect("status of 40[01]")
     page = visitor.page
     form = page.locator("#password-form")

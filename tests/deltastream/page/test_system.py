@@ -50,7 +50,7 @@ def test_every_actor_is_shown_as_the_api_tells_it(host, page):
 
 
 def test_rates_sizes_and_lags(host, page):
-    expect = pytest.importorskip("playwright.sync_api").expect
+    expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
     messages = page.locator("[data-figure=Messages] .number")
     expect(messages).to_have_text(re.compile(r"^[1-9]\d*\.\d /s$"), timeout=15_000)
     expect(page.locator("[data-figure='Event loop'] .number")).to_have_text(re.compile(r"p99 \d+\.\d ms"))
