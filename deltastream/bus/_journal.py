@@ -166,11 +166,11 @@ class Journal:
             with sense(TypeError, OverflowError):
                 self.epoch = epoch_of(self.db)
                 self.topics = {topic.name: topic for topic in _stored_topics(self.db)}
+            # Kept open as long as any connection: closing a file gives up the process's locks on it.
+            self._file = os.open(path, os.O_RDONLY)
         except BaseException:
             self.db.close()
             raise
-        # Kept open as long as any connection: closing a file gives up the process's locks on it.
-        self._file = os.open(path, os.O_RDONLY)
         self._next_topic = max((topic.number for topic in self.topics.values()), default=0) + 1
 
     def _prepare(self, new_epoch: Callable[[], str]) -> None:

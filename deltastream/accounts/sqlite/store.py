@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -61,14 +62,11 @@ class SqliteAccountStore:
         await self._seams.threads.run(self._open, limiter=self._writing)
 
     def _open(self) -> None:
-        with translated(self._path):
-            writer = connect(self._path)
-            try:
-                reader = connect(self._path)
-                reader.execute("PRAGMA query_only = ON")
-            except BaseException:
-                writer.close()
-                raise
+        with translated(self._path), ExitStack() as opened:
+            writer = opened.enter_context(closing(connect(self._path)))
+            reader = opened.enter_context(closing(connect(self._path)))
+            reader.execute("PRAGMA query_only = ON")
+            opened.pop_all()
         self._writer, self._reader = writer, reader
 
     async def aclose(self) -> None:

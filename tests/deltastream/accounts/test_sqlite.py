@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sqlite3
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from deltastream.accounts.sqlite import _schema
 from deltastream.accounts.types import User
 from deltastream.errors import DataDirectoryError, StoreDamaged, StoreError, StoreUnavailable
 from deltastream.seams import Seams
+from deltastream.sim.leaks import open_files
 
 
 @pytest.fixture
@@ -39,6 +42,41 @@ async def test_all_its_files_are_for_the_owner_alone(path, seams: Seams):
     finally:
         os.umask(before)
     assert modes == {"accounts.db": 0o600, "accounts.db-wal": 0o600, "accounts.db-shm": 0o600}
+
+
+async def test_an_opening_that_fails_leaves_no_file_open(
+    tmp_path: Path, seams: Seams, monkeypatch: pytest.MonkeyPatch
+):
+    """At every statement in turn, while no garbage is collected."""
+    left = 0
+
+    class Failing(sqlite3.Connection):
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+            return super().execute(*args)
+
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", partial(real, factory=Failing))
+    gc.disable()
+    try:
+        for after in range(60):
+            left = after
+            store = SqliteAccountStore(tmp_path / f"{after}.db", seams)
+            try:
+                await store.open()
+            except StoreUnavailable:
+                assert open_files(tmp_path) == []
+            else:
+                break
+    finally:
+        gc.enable()
+    await store.aclose()
+    assert 10 <= after < 59
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
