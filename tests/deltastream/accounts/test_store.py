@@ -304,6 +304,23 @@ async def test_a_clock_set_back_a_little_harms_nobody(store: AccountStore, ann: 
     assert (await store.rotate(b"s", token("u"), b"", grace_s=10))[0].outcome == "reused"
 
 
+async def test_a_clock_set_back_leaves_no_successor_without_the_next(
+    store: AccountStore, ann: User, begin: Any, seams: Any, autojump_clock: Any
+):
+    """A token is not repeated once one that came after it can be repeated no more."""
+    await begin(ann)
+    seams.clock.set_ahead(12)
+    await store.rotate(b"s", token("t"), b"to t", grace_s=10)
+    seams.clock.set_ahead(-12)
+    await trio.sleep(2)
+    await store.rotate(b"t", token("u"), b"to u", grace_s=10)
+    again, _ = await store.rotate(b"s", token("x"), b"", grace_s=10)
+    assert (again.outcome, again.seals) == ("repeated", {b"s": b"to t", b"t": b"to u"})
+    await trio.sleep(10.5)
+    await store.rotate(b"u", token("v"), b"to v", grace_s=10)
+    assert (await store.rotate(b"s", token("x"), b"", grace_s=10))[0].outcome == "reused"
+
+
 async def test_tokens_and_sessions_expire(
     store: AccountStore, ann: User, begin: Any, seams: Any, autojump_clock: Any
 ):
