@@ -165,6 +165,10 @@ class Administration:
                 return key
         raise NotFound("There is no such API key.")
 
+    async def drop_key(self, key_id: str) -> None:
+        """End the API key of that id and forget it; nothing where there is none."""
+        await self._store.drop_key(key_id)
+
     async def _administrators(self) -> list[User]:
         """The enabled ones, oldest first; the store sees to it that there is one."""
         first = new_user(self._seams, FIRST_ADMINISTRATOR, "Administrator", "admin", None)

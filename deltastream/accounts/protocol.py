@@ -174,6 +174,10 @@ class AccountStore(Protocol):
         """
         ...
 
+    async def drop_key(self, key_id: str) -> list[Revocation]:
+        """End an API key and forget it; nothing where there is none."""
+        ...
+
     async def record_use(self, used: Mapping[str, int]) -> None:
         """When API keys were last used, by id; an earlier instant than is recorded changes nothing."""
         ...

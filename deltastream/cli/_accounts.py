@@ -83,9 +83,11 @@ async def _opened(settings: Settings, make: bool) -> AsyncIterator[tuple[Adminis
 
 @asynccontextmanager
 async def operator_key(settings: Settings, name: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
-    """What makes API keys that read the market, for whoever owns the data directory; they end with it.
+    """What makes API keys that read the market, for whoever owns the data directory; they go with it.
 
-    They are of the oldest administrator, and are good for a day at most. Each makes the one before void.
+    They are of the oldest administrator, and are good for a day at most. Each makes the one before void,
+    and none stays in the list of keys: one that was left by a process that was killed goes with the next
+    one of its name, once it has expired.
 
     Args:
         settings: tell where the accounts are.
@@ -99,7 +101,7 @@ async def operator_key(settings: Settings, name: str) -> AsyncIterator[Callable[
 
         async def end() -> None:
             while made:
-                await administration.revoke_key(made.pop())
+                await administration.drop_key(made.pop())
 
         async def key() -> str:
             await end()
@@ -112,10 +114,18 @@ async def operator_key(settings: Settings, name: str) -> AsyncIterator[Callable[
 
         try:
             await administration.begin()
+            await _drop_ended(administration, name)
             yield key
         finally:
             with trio.CancelScope(shield=True):
                 await end()
+
+
+async def _drop_ended(administration: Administration, name: str) -> None:
+    now = Seams.system().clock.now_ns()
+    for _, key in await administration.keys():
+        if key.name == name and (key.revoked is not None or now >= key.expires):
+            await administration.drop_key(key.id)
 
 
 def make_signing_key(path: Path) -> None:

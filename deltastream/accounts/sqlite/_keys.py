@@ -14,7 +14,7 @@ from deltastream.accounts.sqlite._users import USER, check_current, user_of
 from deltastream.accounts.types import ApiKey, User
 from deltastream.messages import Revocation
 
-__all__ = ["add", "by_prefix", "forget", "listed", "record_use", "revoke", "waiting"]
+__all__ = ["add", "by_prefix", "drop", "forget", "listed", "record_use", "revoke", "waiting"]
 
 _FIELDS: Final = ApiKey.__struct_fields__
 _KEY: Final = ", ".join(f"api_keys.{name}" for name in _FIELDS)
@@ -66,6 +66,15 @@ def revoke(step: Step, key_id: str, user_id: str | None) -> None:
         raise NotFound("There is no such API key.")
     if row[1] is None:
         step.db.execute("UPDATE api_keys SET revoked = ? WHERE id = ?", (step.now, key_id))
+        step.revoke(row[0], "key_revoked", key=key_id)
+
+
+def drop(step: Step, key_id: str) -> None:
+    """See `AccountStore.drop_key`."""
+    row = step.db.execute(
+        "DELETE FROM api_keys WHERE id = ? RETURNING user_id, revoked", (key_id,)
+    ).fetchone()
+    if row is not None and row[1] is None:
         step.revoke(row[0], "key_revoked", key=key_id)
 
 

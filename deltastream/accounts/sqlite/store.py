@@ -182,6 +182,10 @@ class SqliteAccountStore:
         """See `AccountStore.revoke_key`."""
         return (await self._write(_keys.revoke, key_id, user_id))[1]
 
+    async def drop_key(self, key_id: str) -> list[Revocation]:
+        """See `AccountStore.drop_key`."""
+        return (await self._write(_keys.drop, key_id))[1]
+
     async def record_use(self, used: Mapping[str, int]) -> None:
         """See `AccountStore.record_use`."""
         await self._write(_keys.record_use, used)

@@ -376,6 +376,23 @@ async def test_a_key_ends_once_and_by_its_own_user(store: AccountStore, root: Us
     assert (await store.key("prefix-k"))[1].revoked is not None
 
 
+async def test_a_key_that_is_dropped_has_ended_and_is_gone(store: AccountStore, ann: User):
+    await store.add_key(key(ann), version=1, most=9)
+    (revocation,) = await store.drop_key("k")
+    assert (revocation.user_id, revocation.key, revocation.reason) == (ann.id, "k", "key_revoked")
+    assert await store.revocations() == [revocation]
+    assert await store.keys() == []
+    assert await store.key("prefix-k") is None
+    assert await store.drop_key("k") == []
+
+
+async def test_a_key_that_was_revoked_is_dropped_without_another_word(store: AccountStore, ann: User):
+    await store.add_key(key(ann), version=1, most=9)
+    revoked = await store.revoke_key("k")
+    assert await store.drop_key("k") == []
+    assert (await store.keys(), await store.revocations()) == ([], revoked)
+
+
 async def test_uses_are_recorded_forward(store: AccountStore, ann: User):
     await store.add_key(key(ann), version=1, most=9)
     for ts in (5, 9, 7):
@@ -443,6 +460,7 @@ async def test_hostile_text_is_text(store: AccountStore, ann: User, begin: Any, 
         await store.revoke_key(text)
     with pytest.raises(NotFound):
         await store.delete_user(text)
+    assert await store.drop_key(text) == []
     await store.rehash(text, text, text)
     await store.record_use({text: 1})
     await store.forget_revocations([text])

@@ -11,6 +11,7 @@ import trio
 
 from deltastream.accounts import AccountService, InvalidToken, KeyRing, SqliteAccountStore
 from deltastream.bus import open_bus
+from deltastream.cli._accounts import operator_key
 from deltastream.host.config import load
 from deltastream.host.data_dir import open_data_directory
 from deltastream.seams import Seams
@@ -136,6 +137,31 @@ def test_the_signing_key_changes_under_a_running_host(deltastream: Any, director
 
 async def _current(service: AccountService) -> str:
     return service._ring.current.id
+
+
+def test_keys_made_for_a_command_leave_nothing(deltastream: Any, directory: Path):
+    """Nor do those of a command that was killed, once they have ended; what is valid is not touched."""
+    for name in ("a command", "a command", "another"):
+        deltastream("key", "create", "admin@localhost", "--name", name, "--scope", "read:market")
+    killed, beside, another = (key["id"] for key in deltastream.json("key", "list"))
+    deltastream("key", "revoke", killed, another)
+    shown: list[list[str]] = []
+
+    async def main() -> None:
+        async with operator_key(load().settings, "a command") as make:
+            texts = [await make(), await make()]
+            assert len(set(texts)) == 2
+            shown.append(await ids())
+        shown.append(await ids())
+
+    async def ids() -> list[str]:
+        async with SqliteAccountStore(directory / "accounts.db", Seams.system()) as store:
+            return [key.id for key in await store.keys()]
+
+    trio.run(main)
+    assert shown[0][:2] == [beside, another]
+    assert len(shown[0]) == 3
+    assert shown[1] == [beside, another]
 
 
 def test_beside_a_running_host_a_right_is_gone_within_a_second(deltastream: Any, directory: Path, start: Any):
