@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from deltastream.accounts import secret_texts as texts
 from deltastream.accounts.errors import NotAllowed, NotFound
 from deltastream.accounts.fields import Fields, email_of
 from deltastream.accounts.issuing import new_api_key, new_link, new_user
@@ -92,6 +93,11 @@ class Administration:
         if user.disabled:
             raise NotAllowed(f"{user.email} is disabled; enable the user first.")
         return await new_link(self._store, self._seams, user)
+
+    async def lets_in(self, token: str) -> bool:
+        """Whether the link of that token lets somebody in: not used, not void, not expired."""
+        link = await self._store.link(texts.digest(token))
+        return link is not None and self._seams.clock.now_ns() < link.expires
 
     async def set_role(self, email: str, role: Role) -> None:
         """Make somebody an administrator, or no longer one.

@@ -102,6 +102,10 @@ class AccountStore(Protocol):
         """
         ...
 
+    async def link(self, link: bytes) -> Link | None:
+        """The link of this hash; None once it has let somebody in or is void."""
+        ...
+
     async def take_link(self, link: bytes) -> User | None:
         """The user whom the link of this hash lets in, once, if it has not expired."""
         ...

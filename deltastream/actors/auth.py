@@ -96,3 +96,10 @@ class Auth:
         Cancellation: no effect.
         """
         return self._administration is not None and not await self._administration.has_administrator()
+
+    async def lets_in(self, link: NewLink) -> bool:
+        """Whether a link is still good.
+
+        Cancellation: no effect.
+        """
+        return self._administration is not None and await self._administration.lets_in(link.token)

@@ -20,6 +20,7 @@ from deltastream.errors import DeltaStreamError
 from deltastream.gateway.exposure import login_link
 
 if TYPE_CHECKING:
+    from deltastream.accounts import NewLink
     from deltastream.host.tree import Host
 
 __all__ = ["Welcome"]
@@ -31,12 +32,13 @@ _LOOK_S: Final = 2.0
 
 
 class Welcome:
-    """The link of one start, shown until somebody has used it to set a password, or it has expired."""
+    """The link of one start, shown as long as it is good; what to do, until somebody has set a password."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._link: str | None = None
-        self._expires = 0
+        self._made: NewLink | None = None
+        self._link = ""
+        self._used = False
         self._looked_at = 0
 
     async def prepare(self) -> None:
@@ -49,30 +51,32 @@ class Welcome:
         if edge is None or url is None:
             return
         try:
-            made = await edge.first_contact()
-            if made is not None:
-                self._link, self._expires = login_link(url, made.token), made.expires
+            self._made = await edge.first_contact()
+            if self._made is not None:
+                self._link = login_link(url, self._made.token)
             elif await edge.auth.is_waiting():
                 log.warning("no_administrator", remedy=COMMAND)
         except DeltaStreamError as error:
             log.warning("no_first_contact", error=str(error), remedy=COMMAND)
 
     async def refresh(self) -> None:
-        """Forget the link where it is of no more use; looks every two seconds.
+        """Learn whether the link is still of use; looks every two seconds.
 
         Cancellation: no effect.
         """
         now, edge = self._host.seams.clock.now_ns(), self._host.edge
-        if self._link is None or edge is None or now - self._looked_at < _LOOK_S * 1e9:
+        if self._made is None or edge is None or now - self._looked_at < _LOOK_S * 1e9:
             return
         self._looked_at = now
         with suppress(DeltaStreamError):
             if not await edge.auth.is_waiting():
-                self._link = None
+                self._made = None
+            elif now < self._made.expires:
+                self._used = not await edge.auth.lets_in(self._made)
 
     def tell(self) -> None:
         """Say it on standard error."""
-        if self._link is None:
+        if self._made is None:
             return
         said = f"No administrator has a password yet. `{COMMAND}` prints a link that logs in.\n"
         if not _is_journal(2):
@@ -86,11 +90,17 @@ class Welcome:
 
     def lines(self, width: int) -> list[Text]:
         """Of the live view."""
-        if self._link is None:
+        if self._made is None:
             return []
-        left = (self._expires - self._host.seams.clock.now_ns()) / 1e9
-        if left <= 0:
-            return [Text(f"No administrator has a password yet: {COMMAND}", "yellow"), Text()]
+        left = (self._made.expires - self._host.seams.clock.now_ns()) / 1e9
+        if self._used or left <= 0:
+            ended = "been used or replaced" if self._used else "expired"
+            told = (
+                f"The link has {ended}, and no administrator has a password yet.",
+                f"{COMMAND} makes another.",
+                "",
+            )
+            return [Text(line, "yellow") for line in told]
         said = Text("No administrator has a password yet. To log in once and set one, ", "bold yellow")
         said.append(f"open within {age(left)}:")
         said.truncate(width)

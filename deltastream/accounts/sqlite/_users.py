@@ -22,6 +22,7 @@ __all__ = [
     "delete",
     "end_sessions",
     "everyone",
+    "link",
     "rehash",
     "set_disabled",
     "set_password",
@@ -149,6 +150,12 @@ def add_link(step: Step, link: Link) -> None:
     step.db.execute(
         "INSERT INTO links (hash, user_id, expires) VALUES (?, ?, ?)", msgspec.structs.astuple(link)
     )
+
+
+def link(db: sqlite3.Connection, hash_: bytes) -> Link | None:
+    """See `AccountStore.link`."""
+    row = db.execute("SELECT hash, user_id, expires FROM links WHERE hash = ?", (hash_,)).fetchone()
+    return None if row is None else Link(hash=row[0], user_id=row[1], expires=row[2])
 
 
 def take_link(step: Step, link: bytes) -> User | None:

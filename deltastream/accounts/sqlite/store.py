@@ -136,6 +136,10 @@ class SqliteAccountStore:
         """See `AccountStore.add_link`."""
         await self._write(_users.add_link, link)
 
+    async def link(self, link: bytes) -> Link | None:
+        """See `AccountStore.link`."""
+        return await self._read(_users.link, link)
+
     async def take_link(self, link: bytes) -> User | None:
         """See `AccountStore.take_link`."""
         return (await self._write(_users.take_link, link))[0]

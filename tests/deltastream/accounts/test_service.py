@@ -402,10 +402,14 @@ async def test_whoever_leaves_is_gone(accounts: Any, password: str):
 async def test_first_contact(accounts: Any, password: str, autojump_clock: Any):
     """One link until somebody administers with a password; it sets one without an old one."""
     stale = await accounts.administration.first_contact()
+    assert await accounts.administration.lets_in(stale.token)
     link = await accounts.administration.first_contact()
+    assert not await accounts.administration.lets_in(stale.token)
     with pytest.raises(InvalidToken):
         await accounts.service.login_with_link(stale.token)
+    assert await accounts.administration.lets_in(link.token)
     admin = await accounts.service.login_with_link(link.token)
+    assert not await accounts.administration.lets_in(link.token)
     with pytest.raises(InvalidToken):
         await accounts.service.login_with_link(link.token)
     who = await identity(accounts, admin)
@@ -419,7 +423,10 @@ async def test_first_contact(accounts: Any, password: str, autojump_clock: Any):
 
 async def test_a_link_is_good_for_ten_minutes(accounts: Any, autojump_clock: Any):
     link = await accounts.administration.link()
-    await trio.sleep(600)
+    await trio.sleep(599.9)
+    assert await accounts.administration.lets_in(link.token)
+    await trio.sleep(0.1)
+    assert not await accounts.administration.lets_in(link.token)
     with pytest.raises(InvalidToken):
         await accounts.service.login_with_link(link.token)
 

@@ -452,6 +452,7 @@ async def test_hostile_text_is_text(store: AccountStore, ann: User, begin: Any, 
     assert await store.session(text) is None
     assert await store.key(text) is None
     assert await store.keys(text) == []
+    assert await store.link(text.encode()) is None
     assert await store.take_link(text.encode()) is None
     assert await store.session_of(text.encode()) is None
     assert (await store.rotate(text.encode(), token("x"), b"", grace_s=10))[0].outcome == "unknown"

@@ -217,15 +217,20 @@ def test_the_link_in_the_live_view(start: Any, own_environment: Path, monkeypatc
     os.close(theirs)
     seen = ""
 
-    def look() -> re.Match[str] | None:
+    def look() -> str:
         nonlocal seen
         while select.select([ours], [], [], 0)[0]:
             seen += os.read(ours, 65536).decode(errors="replace")
-        text = re.sub(r"\x1b\][^\x1b]*\x1b\\|\x1b\[[\d;?]*[a-zA-Z]", "", seen).replace("\r\n", "")
-        return LINK.search(text) if "Ctrl-C stops" in text else None
+        return re.sub(r"\x1b\][^\x1b]*\x1b\\|\x1b\[[\d;?]*[a-zA-Z]", "", seen).replace("\r\n", "")
 
-    found = wait_for(look)
+    def newest() -> str:
+        return look().rpartition("Ctrl-C stops")[0].rpartition("Ctrl-C stops")[2]
+
+    found = wait_for(lambda: LINK.search(newest()))
     assert httpx.post(f"{found[1]}/api/auth/link", json={"token": found[2]}).status_code == 200
+    wait_for(lambda: "The link has been used or replaced" in newest())
+    assert "deltastream user link makes another" in newest()
+    assert "dsl_" not in newest()
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):
         while data := os.read(ours, 65536):
