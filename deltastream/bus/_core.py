@@ -104,13 +104,13 @@ class Core:
         """Why appends wait at present; None where they do not."""
         return self.writer.reason or ("the service is not running" if self._reader is None else None)
 
-    def bytes_on_disk(self) -> int:
-        """Size of the journal's files together."""
-        size = 0
-        for suffix in ("", "-wal", "-shm"):
+    def bytes_on_disk(self) -> tuple[int, int]:
+        """Size of the journal's file and of its log."""
+        sizes = [0, 0]
+        for place, suffix in enumerate(("", "-wal")):
             with suppress(FileNotFoundError):
-                size += os.stat(f"{self.path}{suffix}").st_size
-        return size
+                sizes[place] = os.stat(f"{self.path}{suffix}").st_size
+        return sizes[0], sizes[1]
 
     async def ready(self) -> None:
         """Wait until the service runs; at once where it does.

@@ -169,6 +169,7 @@ class EmbeddedBus:
         """See `protocol.Bus.statistics`; answers while the service is away, too."""
         await trio.lowlevel.checkpoint()
         core, writer = self._core, self._core.writer
+        file, journal_log = core.bytes_on_disk()
         state = "closed" if core.closed else "degraded" if core.reason else "running"
         return BusStatistics(
             state=state,
@@ -178,7 +179,8 @@ class EmbeddedBus:
             commits=writer.commits,
             appended=writer.appended,
             duplicates=writer.duplicates,
-            bytes_on_disk=core.bytes_on_disk(),
+            bytes_on_disk=file + journal_log,
+            log_bytes=journal_log,
             topics=tuple(topic.statistics(core.topics.epoch) for topic in core.topics.by_name.values()),
             groups=tuple(each for group in core.groups.by_name.values() for each in group.statistics()),
         )

@@ -152,7 +152,9 @@ class BusStatistics(msgspec.Struct, frozen=True):
         pending: entries accepted from callers, not yet committed.
         pending_bytes: their size.
         commits, appended, duplicates: since the bus was opened.
-        bytes_on_disk: the journal's files together.
+        bytes_on_disk: the journal's files together: its log and the file, which has beside the messages
+            of the topics what finds them, dead letters, and room that is free again.
+        log_bytes: of these the log, of pages that are to be copied into the file, or have been.
         topics: each.
         groups: each on each of its topics.
     """
@@ -165,6 +167,7 @@ class BusStatistics(msgspec.Struct, frozen=True):
     appended: int
     duplicates: int
     bytes_on_disk: int
+    log_bytes: int
     topics: tuple[TopicStatistics, ...] = ()
     groups: tuple[GroupStatistics, ...] = ()
 

@@ -160,11 +160,13 @@ def stats(config: str | None, data_dir: str | None, as_json: bool) -> None:
         groups.add_row(
             group["group"], group["topic"], *(f"{group[count]:,}" for count in counts), style=style
         )
+    kept = sum(topic["bytes"] for topic in plain["topics"])
     out = console()
     out.print(topics, "", groups, "", sep="\n", end="")
     out.print(
         f"{plain['state']}, {plain['appended']:,} appended in {plain['commits']:,} commits, "
         f"{plain['duplicates']:,} duplicates, {plain['pending']:,} not yet committed, "
-        f"{size(plain['bytes_on_disk'])} on disk"
+        f"{size(kept)} of messages kept, {size(plain['bytes_on_disk'])} on disk, "
+        f"{size(plain['log_bytes'])} of it log"
     )
     return None

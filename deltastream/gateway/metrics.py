@@ -173,7 +173,8 @@ def _bus(bus: BusStatistics | None) -> Iterator[Metric]:
         return
     yield _one("bus_pending_messages", "Messages accepted and not yet committed.", bus.pending)
     yield _one("bus_pending_bytes", "Their size.", bus.pending_bytes)
-    yield _one("journal_size_bytes", "The journal on disk.", bus.bytes_on_disk)
+    yield _one("journal_size_bytes", "The journal on disk, with its log.", bus.bytes_on_disk)
+    yield _one("journal_log_size_bytes", "The journal's log.", bus.log_bytes)
     yield _total("bus_commits", "Transactions of the journal.", bus.commits)
     yield _total("bus_appended_messages", "Messages appended.", bus.appended)
     yield _total("bus_duplicate_messages", "Messages that had been appended before.", bus.duplicates)

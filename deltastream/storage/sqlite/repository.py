@@ -394,5 +394,5 @@ def _instant(at: int | None) -> int:
 
 
 def _bytes_on_disk(path: Path) -> int:
-    files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
+    files = (path, path.with_name(f"{path.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deltastream.cli._output import size
+
 
 def test_version_and_help(deltastream):
     assert re.fullmatch(r"DeltaStream \d+\.\d+\.\d+\S*\n", deltastream("--version").stdout)
@@ -93,6 +95,18 @@ def test_status_of_files(deltastream, filled: Path):
     plain = deltastream.json("status")
     assert (plain["running"], plain["tree"], plain["pid"]) == (False, None, None)
     assert plain["bytes_on_disk"]["store"] > 0
+    assert plain["bytes_on_disk"]["journal"] == plain["bus"]["bytes_on_disk"]
+    assert plain["bytes_on_disk"]["store"] == plain["store"]["bytes_on_disk"]
+
+
+def test_bus_stats_of_files_tells_what_the_journal_consists_of(deltastream, filled: Path):
+    plain = deltastream.json("bus", "stats")
+    file, log = (filled / "journal.db").stat().st_size, plain["log_bytes"]
+    assert plain["bytes_on_disk"] == file + log
+    kept = sum(topic["bytes"] for topic in plain["topics"])
+    assert 0 < kept < plain["bytes_on_disk"]
+    end = f"{size(kept)} of messages kept, {size(file + log)} on disk, {size(log)} of it log"
+    assert end in " ".join(deltastream("bus", "stats").stdout.split())
 
 
 def test_bus_tail_of_files(deltastream, filled: Path):

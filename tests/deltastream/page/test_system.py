@@ -59,7 +59,11 @@ def test_rates_sizes_and_lags(host, page):
     expect(requests.locator(".number")).to_have_text(re.compile(r"^\d\.\d /s$"))
     expect(requests).to_contain_text(re.compile(r"\d\.\d ms each; active: 1; limited: 0; defects: 0"))
     expect(page.locator("[data-figure=Sockets] .number")).to_have_text(re.compile(r"^[1-9]"))
-    expect(page.locator("[data-figure=Journal] .number")).to_have_text(re.compile(r"iB$"))
+    journal = page.locator("[data-figure=Journal]")
+    expect(journal.locator(".number")).to_have_text(re.compile(r"iB$"))
+    expect(journal.locator(".soft")).to_have_text(
+        re.compile(r"iB of messages, .*iB of log; \d+ topics, running$")
+    )
     expect(page.locator("[data-figure=Store] .number")).to_have_text(re.compile(r"iB$"))
     ticks = page.locator("[data-sum='market.tick'] td")
     expect(ticks.nth(0)).to_have_text("2")

@@ -183,7 +183,7 @@ class TestFreshness:
 def bus_statistics(last, acked, state="running"):
     topic = TopicStatistics("a", "e", 1, last, 0, None)
     group = GroupStatistics("g", "a", acked, last - acked, 0, 0, 0, 0)
-    return BusStatistics(state, None, 0, 0, 0, 0, 0, 0, (topic,), (group,))
+    return BusStatistics(state, None, 0, 0, 0, 0, 0, 0, 0, (topic,), (group,))
 
 
 class TestHealth:

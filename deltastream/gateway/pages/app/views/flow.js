@@ -54,7 +54,8 @@ const FIGURES = {
   },
   Journal({ status: { bus, errors }, formats }) {
     return [bytes(bus?.bytes_on_disk), bus === null ? errors.bus
-      : `${formats.count(bus.topics.length)} topics, ${bus.state}`];
+      : `${bytes(total(bus.topics, (topic) => topic.bytes))} of messages, ${bytes(bus.log_bytes)} of log;`
+        + ` ${formats.count(bus.topics.length)} topics, ${bus.state}`];
   },
   Store({ status: { store, errors }, rate }) {
     return [bytes(store?.bytes_on_disk), store === null ? errors.store
