@@ -126,7 +126,8 @@ class BarRow(msgspec.Struct, frozen=True, kw_only=True):
         close: price of its last tick.
         volume: sum of what the ticks say; null where none says.
         ticks: how many it is made of.
-        complete: whether the interval had ended when this was answered.
+        complete: whether the interval had ended when this was answered; not whether ticks came throughout,
+            see `ticks`.
     """
 
     product: str

@@ -283,6 +283,16 @@ async def test_bars(world, ask, autojump_clock):
     assert not quarter["bars"][0]["complete"]
 
 
+async def test_a_bar_that_was_cut_short_is_over_and_tells_by_its_ticks(world, ask, autojump_clock):
+    """A market that spoke for a part of a minute, and never again."""
+    fed = of(world, UnderlyingTick, "SPY")
+    assert {tick.ts_event // MINUTE for tick in fed} == {fed[0].ts_event // MINUTE}
+    world.clock.advance(3600.0)
+    (bar,) = (await ask(bars, product="SPY"))["bars"]
+    assert (bar["complete"], bar["ticks"]) == (True, len(fed))
+    assert len(fed) < 60
+
+
 async def test_bars_at_an_instant_hold_nothing_later(world, ask, autojump_clock):
     world.clock.advance(50.0)
     await world.feed()
