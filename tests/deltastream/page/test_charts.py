@@ -112,6 +112,85 @@ def test_a_night_is_left_out_of_the_axis_but_not_the_last_bar_before_it(modules)
     assert min(boxes) > 10, "one is not drawn"
 
 
+THROUGH_DAY = """async ({straddleChart}, {Formats}, {plotly}, _, seconds) => {
+  const [begin, step] = [Date.parse("2026-11-20T04:00:00Z"), 20_000];
+  const values = (at) => ({ atm_straddle_price: 300 + at % 7, atm_strike: 26_000 + 50 * (at % 3) });
+  const points = seconds.map((second) => ({
+    ...values(second), spot_price: 26_000 + second % 11,
+    timestamp: new Date(begin + 1000 * second).toISOString(),
+  }));
+  const chain = { key: "X", product: "X", root: "X", expiry: "2026-11-24", columns: null,
+    ts: 1000 * (begin + 1000 * seconds.at(-1) + step), head: { ...values(0), spot: 26_000 } };
+  const chart = straddleChart({
+    product: () => "X", chain: () => chain,
+    market: { products: new Map([["X", { formats: new Formats("INR", "Asia/Kolkata") }]]) },
+    session: { call: async () => ({ history: { points, cursor: null } }) },
+  }, () => {});
+  chart.moved();
+  while (chart.table().length <= seconds.length) await new Promise((resolve) => setTimeout(resolve, 20));
+  const colours = new Proxy({}, { get: () => "rgb(0, 0, 0)" });
+  const { data, layout } = chart.figure({ colours, width: 900, height: 400, live: true, seen: {} });
+  chart.close();
+  const node = document.createElement("div");
+  document.body.append(node);
+  await (await plotly()).newPlot(node, data, { width: 900, height: 400, ...layout });
+  const count = (selector) => node.querySelectorAll(selector).length;
+  return [count(".scatterlayer *"), count(".scatterlayer path.js-line"), count(".scatterlayer path.point")];
+}"""
+
+
+def test_a_longer_course_is_no_more_elements_and_a_point_alone_is_seen(modules):
+    def drawn(seconds: list[int]) -> Any:
+        return modules("charts/straddle core/format charts/plotly core/trusted", THROUGH_DAY, seconds)
+
+    a_few, whole_day = list(range(0, 600, 20)), list(range(0, 28_000, 20))
+    elements, lines, dots = drawn(a_few)
+    assert (lines, dots) == (3, 0)
+    assert drawn(whole_day) == [elements, 3, 0]
+    assert drawn([*range(0, 600, 20), 1000, *range(1600, 2200, 20)])[1:] == [9, 3]
+
+
+def test_as_many_bars_stay_until_earlier_ones_are_asked_for(modules):
+    script = """async ({priceChart}, {Formats}, {Signal}) => {
+      const minute = 60e6;
+      const open = 1000 * Date.parse("2026-11-20T03:45:00Z");
+      const updates = new Signal();
+      const row = (at) => ({ open: 1, high: 1, low: 1, close: 1, volume: 1, ticks: 1, complete: true,
+        timestamp: new Date((open + at * minute) / 1000).toISOString() });
+      let stored = [];
+      const product = { formats: new Formats("INR", "Asia/Kolkata"), ts: open };
+      const chart = priceChart({
+        product: () => "X", chain: () => null,
+        market: {
+          socket: { updates }, products: new Map([["X", product]]), now: () => open, chainsOf: () => [],
+        },
+        session: { call: async () => ({ bars: stored, cursor: null }) },
+      }, () => {});
+      const bars = () => chart.table().slice(1).map(([at]) => (1000 * Date.parse(at) - open) / minute);
+      const trade = (from, to) => {
+        for (let at = from; at < to; at += 1) {
+          const data = { product: "X", price: 1, volume: 1 };
+          updates.tell({ event: "underlying_update", ts: open + at * minute, data });
+        }
+      };
+      await new Promise((resolve) => setTimeout(resolve, 300)); // what is stored has been told: nothing
+      trade(0, 375);
+      const day = bars();
+      stored = Array.from({ length: 375 }, (_, at) => row(at - 1440));
+      chart.controls[1].click();
+      while (bars()[0] >= 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      const wider = bars();
+      trade(375, 400);
+      const later = bars();
+      chart.close();
+      return [day, wider, later].map((all) => [all.length, all[0], all.at(-1)]);
+    }"""
+    day, wider, later = modules("charts/price core/format core/signal", script)
+    assert day == [180, 195, 374]
+    assert wider == [555, -1440, 374]
+    assert later == [555, -1415, 399]
+
+
 def test_charts_are_chosen_and_remembered(opened):
     visitor = opened("price")
     page = visitor.page

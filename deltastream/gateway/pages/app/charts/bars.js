@@ -66,4 +66,9 @@ export class Bars {
     }
     this.all = [...known.values()].sort((a, b) => a.start - b.start);
   }
+
+  /** Leaves the newest. @param {number} count */
+  keep(count) {
+    if (this.all.length > count) this.all.splice(0, this.all.length - count);
+  }
 }

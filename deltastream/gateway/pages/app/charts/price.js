@@ -9,7 +9,7 @@ import { choice, iso, timeAxis } from "./shared.js";
 import { sheer } from "./theme.js";
 
 const LENGTHS = /** @type {const} */ ({ "1m": 60e6, "5m": 300e6, "15m": 900e6 });
-const SHOWN = 180; // bars at first
+const SHOWN = 180; // bars: as many stay, the newest, unless the reader asks for earlier ones
 const MOST = 1500;
 const EARLIER_DAYS = { "1m": 1, "5m": 4, "15m": 10 };
 const STORED_MS = 3000; // after this a bar that has ended is stored
@@ -24,6 +24,7 @@ export function priceChart(context, touch) {
   let interval = "1m";
   let product = "";
   let bars = new Bars(LENGTHS[interval]);
+  let most = SHOWN;
   let remark = "";
   /** @type {any} */
   let timer = null;
@@ -38,13 +39,15 @@ export function priceChart(context, touch) {
     (signal) => pages(session, path(), { interval, limit: 3 }, read, signal), (rows) => take(rows), touch);
   const earlier = new Loading(before, (rows) => {
     remark = rows.length === 0 ? "There is nothing earlier." : "";
+    most = MOST;
     take(rows);
+    most = Math.max(SHOWN, bars.all.length);
   }, touch);
 
   /** @param {Array<any>} rows */
   function take(rows) {
     bars.merge(rows);
-    if (bars.all.length > MOST) bars.all.splice(0, bars.all.length - MOST);
+    bars.keep(most);
     const index = bars.all.length > 0 && bars.all.every((bar) => bar.volume === null);
     volume.want(product, index ? bars.all[0].start - bars.length : null);
     touch();
@@ -67,6 +70,7 @@ export function priceChart(context, touch) {
     product = context.product();
     clearTimeout(timer);
     bars = new Bars(LENGTHS[interval]);
+    most = SHOWN;
     remark = "";
     earlier.close();
     ending.close();
@@ -79,6 +83,7 @@ export function priceChart(context, touch) {
     const what = bars.tick(update.ts, update.data.price, update.data.volume);
     if (what === "old") return;
     if (what === "begun") {
+      bars.keep(most);
       clearTimeout(timer);
       timer = setTimeout(() => ending.start(), STORED_MS);
     }

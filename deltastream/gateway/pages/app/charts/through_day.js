@@ -169,18 +169,24 @@ function drawn({ colours, width }, kind, trends, formats, kept) {
     const points = trends[source].drawn();
     const suffix = at === 0 ? "" : String(at + 1);
     const x = points.map((point, index) => point?.x ?? points[index - 1]?.x);
-    const alone = points.map((_, index) => (points[index - 1] || points[index + 1] ? 0 : 4)); // no line shows it
     const values = [];
     for (const { key, name, colour, dash = "solid", steps = false, beside, write } of lines) {
       if (beside !== undefined && points.every((point) => point?.values[key] === point?.values[beside])) continue;
       const y = points.map((point) => point?.values[key] ?? null);
       values.push(...y.filter((value) => value !== null));
       data.push({
-        type: "scatter", mode: "lines+markers", name, x, y, yaxis: `y${suffix}`, connectgaps: false,
-        marker: { color: colours[colour], size: alone },
+        type: "scatter", mode: "lines", name, x, y, yaxis: `y${suffix}`, connectgaps: false,
         line: { color: colours[colour], width: 1.6, dash, shape: steps ? "hv" : "linear" },
         customdata: y.map((value) => write(formats, value)), hovertemplate: "%{customdata}",
       });
+      // A line is one element however long it is; a dot is one each, so only what no line shows has one.
+      const alone = [...y.keys()].filter((at) => y[at] !== null && (y[at - 1] ?? y[at + 1] ?? null) === null);
+      if (alone.length > 0) {
+        data.push({
+          type: "scatter", mode: "markers", name, x: alone.map((at) => x[at]), y: alone.map((at) => y[at]),
+          yaxis: `y${suffix}`, marker: { color: colours[colour], size: 4 }, hoverinfo: "skip", showlegend: false,
+        });
+      }
     }
     const known = values.length > 0 ? [Math.min(...values), Math.max(...values)] : [0, 1];
     layout[`yaxis${suffix}`] = {
