@@ -55,7 +55,7 @@ class Client:
         since: since when it has been let in and has taken everything that came; infinite while it does not.
         full: it wants whole chains.
         may_close: codes with which it has earned to be closed.
-        shown, ticket: the last ticket that it has shown, and one that has let it in.
+        ticket: one that has let it in; empty where something else has.
 
     Args:
         facts: what it is given is compared with.
@@ -88,7 +88,7 @@ class Client:
         self.since = _NEVER
         self.full = self.rng.random() < 0.25
         self.may_close: set[int | None] = set()
-        self.shown = self.ticket = ""
+        self.ticket = ""
         self.stalled_until = self.slow_until = 0.0
         self._gateways = gateways
         self._excuses = excuses
@@ -139,7 +139,7 @@ class Client:
             await talk.open(credential.text if in_header else None)
             self.follower.connected_anew()
             if in_header:
-                talk.expect(None, "auth", self.refusals(credential), credential)
+                talk.expect(None, "auth", self.refusals(credential), (credential, ""))
             else:
                 show(self, talk, credential)
             await self._listen(talk)
@@ -265,7 +265,7 @@ class Client:
     def _connected(self, told: Told) -> None:
         event = told.event
         assert told.answers is not None  # or it would have been complained of
-        self.credential, self.ticket = told.answers.about, self.shown
+        self.credential, self.ticket = told.answers.about or (None, "")
         left_s = (event["expires"] - event["server_time"]) / 1e6
         self._expires, self._may_expire = told.at + left_s, told.answers.at + left_s
         if not self._let_in:

@@ -43,12 +43,11 @@ def show(client: Client, talk: Talk, credential: Credential) -> None:
     Raises:
         Unreachable: nobody hears.
     """
-    client.shown = ""
-    about = {"token": credential.text}
+    shown, ticket = {"token": credential.text}, ""
     if client.desk is not None and client.rng.random() < 0.3:
-        client.shown = client.desk.tickets.issue(credential.text).text
-        about = {"ticket": client.shown}
-    talk.say("auth", *client.refusals(credential), about=credential, **about)
+        ticket = client.desk.tickets.issue(credential.text).text
+        shown = {"ticket": ticket}
+    talk.say("auth", *client.refusals(credential), about=(credential, ticket), **shown)
 
 
 async def _enter(client: Client, talk: Talk) -> None:
