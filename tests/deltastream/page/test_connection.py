@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+PASSWORD = "correct horse battery"
 AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket connection to|status of 503"
 FADED = """() => {
   const colour = (path) => getComputedStyle(document.querySelector(path)).color;
@@ -188,11 +189,19 @@ def test_a_room_that_is_not_there_yet_is_asked_for_again_by_charts_too(host, vis
     assert refused
 
 
-def test_a_session_that_ends_leads_to_the_login(host, visit):
+def test_a_session_that_ends_leads_to_the_login_and_back(host, visit):
     host.register("ended@example.org")
     visitor = visit(host, expected=["status of 40[01]"])
     visitor.log_in("ended@example.org")
-    page = visitor.open("chain/NIFTY")
+    page = visitor.open("chain/SPY")
     visitor.eventually(lambda: page.locator("#metrics[data-level=live]").count() == 1)
+    place = page.url
     host.call("POST", "/api/auth/logout-everywhere", email="ended@example.org")
-    page.wait_for_url("**/login*", timeout=15_000)
+    page.wait_for_url("**/login#next=%2Fchain%2FSPY*", timeout=15_000)
+    page.reload()
+    form = page.locator("#login")
+    form.get_by_label("Email").fill("ended@example.org")
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_role("button", name="Log in").click()
+    page.wait_for_url(place)
+    visitor.eventually(lambda: page.locator("#metrics[data-level=live]").count() == 1)

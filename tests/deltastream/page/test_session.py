@@ -29,8 +29,22 @@ def test_a_link_logs_in_once_and_the_session_outlives_reloads(host, visit):
 def test_whoever_is_not_logged_in_is_led_to_the_login(host, visit):
     page = visit(host, expected=[NO_COOKIE]).page
     page.goto("/#/system")
-    page.wait_for_url("**/login*")
+    page.wait_for_url("**/login#next=%2Fsystem")
     page.get_by_role("heading", name="Log in").wait_for()
+
+
+def test_a_link_that_works_no_more_forgets_not_where_to_go(host, visit):
+    visitor = visit(host, expected=[NO_COOKIE, r"status of 401"])
+    page = visitor.page
+    page.goto("/login#token=dsl_unknown&next=/system")
+    form = page.locator("#login")
+    form.get_by_label("Email").fill(ADMIN)
+    page.wait_for_url("**/login#next=%2Fsystem")
+    page.reload()
+    form.get_by_label("Email").fill(ADMIN)
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{host.url}/#/system")
 
 
 def test_password_login_and_logout_in_every_tab(host, visit):
@@ -46,8 +60,8 @@ def test_password_login_and_logout_in_every_tab(host, visit):
     other.goto("/#/account")
     other.locator("#logout").wait_for()
     page.locator("#logout").click()
-    page.wait_for_url("**/login*")
-    other.wait_for_url("**/login*")
+    page.wait_for_url("**/login")
+    other.wait_for_url("**/login#next=%2Faccount")
     page.goto("/")
     page.wait_for_url("**/login*")
 

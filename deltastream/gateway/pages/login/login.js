@@ -138,7 +138,8 @@ onClick("to-login", () => show(login));
 onClick("later", goOn);
 
 async function byLink(token) {
-  history.replaceState(null, "", location.pathname); // nobody reads it off the screen or the history
+  const left = place === null ? "" : `#${new URLSearchParams({ next: place })}`;
+  history.replaceState(null, "", location.pathname + left); // nobody reads it off the screen or the history
   access = null;
   const rules = learn();
   try {

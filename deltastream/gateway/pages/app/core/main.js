@@ -61,7 +61,12 @@ class Page {
     /** @type {View|null} */
     this.view = null;
     this.shown = "";
-    session.ended.listen(() => leave(this));
+    let ended = false; // told once more where other requests are refused meanwhile
+    session.ended.listen((here) => {
+      if (!ended) leave(here ? "" : location.hash);
+      ended = true;
+      this.socket.close();
+    });
     this.socket.refused.listen(({ room }) => setTimeout(() => this.socket.again(room), AGAIN_MS));
     this.router.changed.listen(() => void this.look());
     this.market.changed.listen(({ products, connection }) => {
@@ -142,10 +147,9 @@ function say(text, kind = "status") {
   if (kind === "status" && text !== "") setTimeout(() => { if (place.textContent === text) place.hidden = true; }, 5000);
 }
 
-/** @param {Page} page */
-function leave(page) {
-  page.socket.close();
-  location.replace("login");
+/** To the login page, which leads back to that place. @param {string} place behind the "#", with it; may be empty */
+function leave(place) {
+  location.replace(place === "" ? "login" : `login#${new URLSearchParams({ next: place.slice(1) })}`);
 }
 
 async function begin() {
@@ -154,7 +158,7 @@ async function begin() {
   const session = new Session();
   try {
     if (!(await session.begin())) {
-      location.replace("login");
+      leave(location.hash);
       return;
     }
     await new Page(session).start();

@@ -24,7 +24,7 @@ export class Session {
   constructor() {
     /** @type {User|null} */
     this.user = null;
-    /** Told when nobody is logged in any more. @type {Signal<string>} */
+    /** Told when nobody is logged in any more: whether the reader has logged out here. @type {Signal<boolean>} */
     this.ended = new Signal();
     /** @type {string|null} */
     this.token = null;
@@ -32,7 +32,7 @@ export class Session {
     /** @type {Promise<void>|null} */
     this.renewing = null;
     this.tabs = new BroadcastChannel("deltastream-session");
-    this.tabs.onmessage = () => this.#end("logged out in another tab");
+    this.tabs.onmessage = () => this.#end(false);
   }
 
   /** Goes on with the session that the browser has. @returns {Promise<boolean>} whether there is one */
@@ -76,14 +76,14 @@ export class Session {
       if (!(error instanceof Problem) || (error.status !== 400 && error.status !== 401)) throw error;
     }
     this.tabs.postMessage("logout");
-    this.#end("logged out");
+    this.#end(true);
   }
 
   /** Ends every session of the user, this one too. */
   async logoutEverywhere() {
     await this.call("api/auth/logout-everywhere", { method: "POST" });
     this.tabs.postMessage("logout");
-    this.#end("logged out everywhere");
+    this.#end(true);
   }
 
   /**
@@ -109,7 +109,7 @@ export class Session {
       await this.#renew();
     } catch (error) {
       if (error instanceof Problem && (error.status === 400 || error.status === 401)) {
-        this.#end("the session has ended");
+        this.#end(false);
       }
       throw error;
     }
@@ -131,11 +131,10 @@ export class Session {
     this.user = answer.user;
   }
 
-  /** @param {string} why */
-  #end(why) {
+  #end(/** @type {boolean} */ here) {
     this.token = null;
     this.user = null;
-    this.ended.tell(why);
+    this.ended.tell(here);
   }
 }
 
