@@ -73,6 +73,35 @@ def test_rates_sizes_and_lags(host, page):
     assert {"enricher", "storage", "analytics"} <= set(groups)
 
 
+def test_what_actors_have_in_hand(page):
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        told = response.json()
+        told["bus"].update(pending=5, pending_bytes=2048)
+        for group in told["bus"]["groups"]:
+            group.update(lag=0, in_flight=0)
+        first, second = (each for each in told["bus"]["groups"] if each["topic"].startswith("market.chain."))
+        first.update(lag=9, in_flight=3)
+        second.update(lag=1, in_flight=1)
+        route.fulfill(response=response, body=json.dumps(told))
+
+    expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
+    page.route(TREE, answer)
+    head = page.locator(".actors thead th")
+    assert head.all_inner_texts()[4:6] == ["In hand", "Behind"]
+    for path, told in {
+        "host/pipeline/enricher": ("4", "10"),
+        "host/pipeline/storage": ("0", "0"),
+        "host/bus": ("5", "–"),
+        "host/pipeline": ("–", "–"),
+    }.items():
+        cells = page.locator(f"[data-path='{path}'] td")
+        expect(cells.nth(3)).to_have_text(told[0])
+        expect(cells.nth(4)).to_have_text(told[1])
+    bus = page.locator("[data-path='host/bus'] td").nth(3)
+    assert bus.get_attribute("title") == "messages accepted and not written yet, 2.0 KiB"
+
+
 def test_the_tree_by_keyboard(page):
     def focused() -> str:
         found: str = page.evaluate("() => document.activeElement.dataset.path")

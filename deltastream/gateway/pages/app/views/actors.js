@@ -3,10 +3,10 @@
 
 import { details } from "../core/dialog.js";
 import { element, setAttribute, setText } from "../core/dom.js";
-import { MISSING, age } from "../core/format.js";
+import { MISSING, age, bytes } from "../core/format.js";
 
-const COLUMNS = ["Actor", "State", "Restarts", "Up", "Mailbox", "Behind", "Reason or last error"];
-const NUMERIC = new Set(["Restarts", "Up", "Mailbox", "Behind"]);
+const COLUMNS = ["Actor", "State", "Restarts", "Up", "In hand", "Behind", "Reason or last error"];
+const NUMERIC = new Set(["Restarts", "Up", "In hand", "Behind"]);
 const SHOWN_MS = 30_000; // for which a restart is marked
 
 /** Colour is never the only sign. @type {Record<string, [sign: string, level: string]>} */
@@ -44,11 +44,14 @@ export class Actors {
     this.body.addEventListener("focusin", (/** @type {FocusEvent} */ event) => this.#rove(this.#rowOf(event.target)));
   }
 
-  /** @param {any} tree @param {Array<any>} groups of the bus @param {number} now milliseconds */
-  show(tree, groups, now) {
+  /**
+   * @param {any} tree @param {any} bus as the host told of it; null where it could not
+   * @param {number} now milliseconds
+   */
+  show(tree, bus, now) {
     /** @type {Set<string>} */
     const seen = new Set();
-    const poll = { seen, behind: byGroup(groups), now };
+    const poll = { seen, bus, behind: byGroup(bus?.groups ?? []), now };
     this.#place(tree, { level: 1, position: 1, size: 1 }, poll);
     for (const [path, row] of this.rows) {
       if (seen.has(path)) continue;
@@ -60,7 +63,7 @@ export class Actors {
   }
 
   #place(/** @type {any} */ actor, /** @type {Place} */ { level, position, size }, /** @type {any} */ poll) {
-    const { seen, behind, now } = poll;
+    const { seen, now } = poll;
     let row = this.rows.get(actor.path);
     if (row === undefined) {
       row = this.#make(actor, level);
@@ -75,7 +78,7 @@ export class Actors {
     setAttribute(row.node, "aria-posinset", String(position));
     setAttribute(row.node, "aria-setsize", String(size));
     row.actor = actor;
-    this.#fill(row, behind.get(actor.name), now);
+    this.#fill(row, poll);
     actor.children.forEach((/** @type {any} */ child, /** @type {number} */ index) => {
       this.#place(child, { level: level + 1, position: index + 1, size: actor.children.length }, poll);
     });
@@ -111,7 +114,8 @@ export class Actors {
     return { node, cells, actor, restarted: 0 };
   }
 
-  #fill(/** @type {Row} */ { node, cells, actor, restarted }, /** @type {any} */ behind, /** @type {number} */ now) {
+  #fill(/** @type {Row} */ { node, cells, actor, restarted }, /** @type {any} */ { bus, behind: all, now }) {
+    const behind = all.get(actor.name);
     const [sign, level] = STATES[actor.state] ?? ["?", "stale"];
     setAttribute(node, "data-state", level);
     setText(cells.sign, sign);
@@ -122,9 +126,9 @@ export class Actors {
     const waits = actor.restart_in_s !== null;
     setText(cells.Up, waits ? `in ${age(actor.restart_in_s)}` : age(actor.uptime_s ?? NaN));
     setAttribute(cells.Up, "title", waits ? "until it is started again" : null);
-    const depths = actor.mailboxes.map((/** @type {any} */ box) => `${box.depth}/${box.capacity}`);
-    setText(cells.Mailbox, depths.join(" ") || MISSING);
-    setAttribute(cells.Mailbox, "title", mailboxes(actor.mailboxes));
+    const held = [...inHand(actor, behind, bus)];
+    setText(cells["In hand"], held.map(([count]) => count).join(" ") || MISSING);
+    setAttribute(cells["In hand"], "title", held.map(([, words]) => words).join("\n") || null);
     setText(cells.Behind, behind === undefined ? MISSING : String(behind.lag));
     setAttribute(cells.Behind, "title", behind === undefined ? null
       : `messages, on ${behind.topics} topics; ${behind.retrying} tried again, ${behind.dead} dead`);
@@ -218,17 +222,29 @@ function again(before, now) {
 // An actor and the group by which it reads the bus have one name.
 function byGroup(/** @type {Array<any>} */ groups) {
   const found = new Map();
-  for (const { group, lag, retrying, dead } of groups) {
-    const sum = found.get(group) ?? { topics: 0, lag: 0, retrying: 0, dead: 0 };
+  for (const { group, lag, in_flight: flying, retrying, dead } of groups) {
+    const sum = found.get(group) ?? { topics: 0, lag: 0, flying: 0, retrying: 0, dead: 0 };
     found.set(group, {
-      topics: sum.topics + 1, lag: sum.lag + lag, retrying: sum.retrying + retrying, dead: sum.dead + dead,
+      topics: sum.topics + 1, lag: sum.lag + lag, flying: sum.flying + flying,
+      retrying: sum.retrying + retrying, dead: sum.dead + dead,
     });
   }
   return found;
 }
 
-function mailboxes(/** @type {Array<any>} */ boxes) {
-  if (boxes.length === 0) return null;
-  return boxes.map((box) => `${box.name}: ${box.depth} of ${box.capacity}, at most ${box.peak} so far;`
-    + ` ${box.received} taken, ${box.dropped} dropped, ${box.conflated} replaced`).join("\n");
+/**
+ * What an actor has been given and is not done with, wherever it is kept: what the bus has handed to it, what the
+ * bus itself has still to write, and mailboxes of its own.
+ * @param {any} actor @param {any} group of its name @param {any} bus
+ * @returns {Generator<[count: string, words: string]>}
+ */
+function* inHand({ path, mailboxes }, group, bus) {
+  if (group !== undefined) yield [String(group.flying), "messages that the bus has handed to it, not settled yet"];
+  if (path === "host/bus" && bus !== null) {
+    yield [String(bus.pending), `messages accepted and not written yet, ${bytes(bus.pending_bytes)}`];
+  }
+  for (const { name, depth, capacity, peak, received, dropped, conflated } of mailboxes) {
+    yield [`${depth}/${capacity}`, `mailbox ${name}: ${depth} of ${capacity}, at most ${peak} so far;`
+      + ` ${received} taken, ${dropped} dropped, ${conflated} replaced`];
+  }
 }

@@ -84,7 +84,7 @@ class System {
     this.problem.hidden = true;
     setAttribute(this.node, "data-level", "live");
     this.flow.show(status, formatsOf(this.context));
-    if (status.tree !== null) this.actors.show(status.tree, status.bus?.groups ?? [], performance.now());
+    if (status.tree !== null) this.actors.show(status.tree, status.bus, performance.now());
     this.#date();
   }
 
