@@ -74,6 +74,10 @@ def test_money_changes_percent_and_strikes(written):
     assert written(["CHF", "Europe/Zurich"], "money", [1.5]) == ["CHF 1.50"]
     assert written(AMERICA, "change", [3.14159, -3.14159, 0]) == ["+3.14", "−3.14", "0.00"]
     assert written(AMERICA, "percent", [0.1146, -0.5, 0]) == ["11.46 %", "-50.00 %", "0.00 %"]
+    assert written(AMERICA, "number", [-0.004, -0.006, -0.0], 2) == ["0.00", "-0.01", "0.00"]
+    assert written(AMERICA, "change", [-0.004, 0.004, -0.006, 10]) == ["0.00", "0.00", "−0.01", "+10.00"]
+    assert written(AMERICA, "change", [-0.4, 0.4, -20], 0) == ["0", "0", "−20"]
+    assert written(AMERICA, "money", [-0.004, -0.006]) == ["$0.00", "−$0.01"]
     assert written(AMERICA, "strike", [26000, 777.5, 0.0625]) == ["26,000", "777.5", "0.0625"]
 
 

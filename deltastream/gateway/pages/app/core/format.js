@@ -15,6 +15,7 @@ function keep(key, make) {
   return found;
 }
 
+const isMore = (/** @type {string} */ text) => /[1-9]/.test(text); // than zero, as it is written
 const isNumber = (/** @type {any} */ value) => typeof value === "number" && Number.isFinite(value);
 
 export class Formats {
@@ -36,7 +37,7 @@ export class Formats {
     if (!isNumber(value)) return MISSING;
     const { locale } = this;
     return keep(`n${locale}${digits}`, () => new Intl.NumberFormat(locale, {
-      minimumFractionDigits: digits, maximumFractionDigits: digits,
+      minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative", // no −0.00
     })).format(/** @type {number} */ (value));
   }
 
@@ -52,8 +53,8 @@ export class Formats {
   money(value, digits = 2) {
     if (!isNumber(value)) return MISSING;
     const symbol = /** @type {any} */ (SYMBOLS)[this.currency] ?? `${this.currency} `;
-    const sign = /** @type {number} */ (value) < 0 ? "−" : "";
-    return `${sign}${symbol}${this.number(Math.abs(/** @type {number} */ (value)), digits)}`;
+    const text = this.number(Math.abs(/** @type {number} */ (value)), digits);
+    return `${/** @type {number} */ (value) < 0 && isMore(text) ? "−" : ""}${symbol}${text}`;
   }
 
   /** Contracts and the like: no fraction. @param {number|null|undefined} value */
@@ -70,11 +71,11 @@ export class Formats {
     })).format(/** @type {number} */ (value));
   }
 
-  /** With a sign, always. @param {number|null|undefined} value */
+  /** With a sign, unless it is written as zero. @param {number|null|undefined} value */
   change(value, digits = 2) {
     if (!isNumber(value)) return MISSING;
-    const sign = /** @type {number} */ (value) > 0 ? "+" : /** @type {number} */ (value) < 0 ? "−" : "";
-    return sign + this.number(Math.abs(/** @type {number} */ (value)), digits);
+    const text = this.number(Math.abs(/** @type {number} */ (value)), digits);
+    return isMore(text) ? `${/** @type {number} */ (value) > 0 ? "+" : "−"}${text}` : text;
   }
 
   /** A share as percent: 0.1146 is 11.46 %. @param {number|null|undefined} value */

@@ -40,7 +40,7 @@ const signed = (/** @type {any} */ value, /** @type {Style} */ { formats, compac
   compact && value !== null ? `${value > 0 ? "+" : value < 0 ? "−" : ""}${formats.compact(Math.abs(value))}` :
     formats.change(value, 0);
 const negative = (/** @type {any} */ value, /** @type {Style} */ { formats }, /** @type {number} */ digits) =>
-  value < 0 ? `−${formats.number(-value, digits)}` : formats.number(value, digits);
+  formats.number(value, digits).replace("-", "−");
 const greek = (/** @type {number} */ digits) => (/** @type {any} */ value, /** @type {Style} */ style) =>
   negative(value, style, digits);
 
