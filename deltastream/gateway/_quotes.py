@@ -208,7 +208,7 @@ def columns_of(chain: EnrichedChain, side: OptionSide, at: Picked, zone: ZoneInf
     return QuoteColumns(**_columns(chain, side, at, zone))
 
 
-def table_columns(chains: Sequence[EnrichedChain], window: Window, zone: ZoneInfo) -> dict[str, Column]:
+def table_columns(chains: Sequence[EnrichedChain], window: Window) -> dict[str, Column]:
     """Calls, then puts, of each chain as columns of one table, with what places them in their chain."""
     parts = [
         (chain, side, _columns(chain, side, picked(chain, window), None))

@@ -19,6 +19,7 @@ from deltastream.storage.protocol import BadCursor, StoredExpiry
 __all__ = [
     "Range",
     "date_text",
+    "history",
     "invalid",
     "moment",
     "nothing_yet",

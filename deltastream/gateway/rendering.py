@@ -219,7 +219,7 @@ def quote_of(chain: EnrichedChain, strike: float, side: OptionSide, zone: ZoneIn
 
 def chain_table(chains: Sequence[EnrichedChain], window: Window, zone: ZoneInfo) -> Table:
     """The quotes of chains as one table."""
-    return Table(zone, table_columns(chains, window, zone))
+    return Table(zone, table_columns(chains, window))
 
 
 async def answered(

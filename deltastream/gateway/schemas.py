@@ -18,7 +18,6 @@ __all__ = ["FORMATS", "Schema", "Schemas", "convert", "docstring", "is_optional"
 Schema = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
-_SECTION: Final = re.compile(r"^(Attributes|Args|Raises|Returns):\n", re.MULTILINE)
 
 
 class Schemas:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -65,8 +65,6 @@ _NUMBER: Final = {kind: number for number, kind in enumerate(KINDS)}
 _EMPTY: Final = np.empty((0, 0))
 # Broken text is a ValueError, an absurd number an OverflowError, deep nesting a RecursionError.
 _REFUSALS: Final = (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError)
-
-M = TypeVar("M", bound=Message)
 
 
 def _drop_matrix(value: Any) -> None:

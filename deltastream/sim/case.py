@@ -23,7 +23,6 @@ __all__ = ["SESSION", "Case", "CaseRefused", "examine", "scenario_of"]
 SESSION: Final = "session"
 """The duration that means a trading day."""
 
-_SHORT_S: Final = 60.0
 _FEW_FAULTS_S: Final = 120.0
 _PROGRAM: Final = "deltastream sim"
 

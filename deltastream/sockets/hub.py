@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
@@ -22,13 +21,6 @@ from deltastream.sockets.rooms import GENERAL, Room
 from deltastream.sockets.streams import Entry, Stream, stream_name
 
 __all__ = ["Hub", "Missing", "NotThere"]
-
-MOST_RESUMED: Final = {"product": 1000, "chain": 64, "surface": 64}
-"""The most messages of a stream that are sent again; who has missed more is given a snapshot."""
-
-
-RESUMED_BYTES: Final = 4 << 20
-"""The most that is sent again, as sizes of columns."""
 
 
 class NotThere(LookupError):

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Person", "both"]
 
-MOST_SESSIONS: Final = 4
 MOST_KEYS: Final = 3
 _KEPT: Final = 12
 _LATER_S: Final = 11.0
