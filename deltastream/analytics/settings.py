@@ -25,3 +25,8 @@ class AnalyticsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     rates: dict[str, Rate] = msgspec.field(default_factory=lambda: {"INR": 0.055, "USD": 0.0375})
     default_rate: Rate = 0.0
     stale_after_s: Annotated[float, msgspec.Meta(gt=0)] = 900.0
+
+    def __post_init__(self) -> None:
+        for name in self.rates:
+            if len(name) == 3 and name.isalpha() and not name.isupper():
+                raise ValueError(f"rates are by currencies in capitals: {name.upper()}, not {name}")

@@ -124,8 +124,11 @@ class _Walk:
             return _INVALID
         try:
             return struct(**values)
-        except (ValueError, TypeError) as error:  # what __post_init__ says about several fields together
-            return self._problem(path or "configuration", str(error))
+        except (ValueError, TypeError) as error:  # what __post_init__ says, of "field: …" or of several
+            name, _, rest = str(error).partition(": ")
+            if (origin := self.origins.get(_join(path, name))) is None:
+                return self._problem(path or "configuration", str(error))
+            return self._problem(_join(path, name), f"{rest} ({origin})")
 
     def value(self, kind: Any, layers: Sequence[Given], path: str, default: Any) -> Any:
         if (struct := _struct_type(kind)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -41,7 +41,7 @@ class SocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     burst: Annotated[int, msgspec.Meta(ge=1)] = 40
     message_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = 64 << 10
     outbox_bytes: Annotated[int, msgspec.Meta(ge=64 << 10, le=16 << 20)] = 1 << 20
-    slow: str = "conflate"
+    slow: Literal["conflate", "disconnect"] = "conflate"
     connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 15_000
     connections_per_user: Annotated[int, msgspec.Meta(ge=1)] = 15_000
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=3)] = 1.0

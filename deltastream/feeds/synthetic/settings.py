@@ -40,6 +40,7 @@ class SyntheticSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def __post_init__(self) -> None:
         unknown = [symbol for symbol in self.products if symbol not in PROFILES]
         if unknown:
-            raise ValueError(f"no synthetic market for {', '.join(unknown)}; there are {', '.join(PROFILES)}")
+            there = ", ".join(PROFILES)
+            raise ValueError(f"products: no synthetic market for {', '.join(unknown)}; there are {there}")
         if not self.products or len(set(self.products)) != len(self.products):
-            raise ValueError("products must name at least one product, and none twice")
+            raise ValueError("products: name at least one, and none twice")

@@ -108,6 +108,22 @@ def test_unknown_variables_are_refused_with_the_one_that_was_meant():
     ]
 
 
+def test_what_would_be_passed_over_in_silence_is_refused(write):
+    path = write(
+        '[synthetic]\nproducts = ["NIFTY", "XYZ"]\n'
+        "[analytics.rates]\ninr = 0.05\n"
+        '[sockets]\nslow = "disconect"\n'
+    )
+    found = problems(path)
+    assert found[0].startswith("synthetic.products: no synthetic market for XYZ; there are NIFTY, ")
+    assert found[0].endswith(f" (file {path})")
+    assert found[1:] == [
+        "analytics: rates are by currencies in capitals: INR, not inr",
+        "sockets.slow: expected 'conflate' or 'disconnect' (did you mean 'disconnect'?), got 'disconect'"
+        f" (file {path})",
+    ]
+
+
 def test_variables_that_are_not_settings_are_left_alone():
     links = {
         "DELTASTREAM_SERVICE_HOST": "10.0.0.1",

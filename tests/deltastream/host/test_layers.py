@@ -38,6 +38,8 @@ class Outer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if self.mode == "fast" and self.inner.attempts > 100:
             raise ValueError("fast allows at most 100 attempts")
+        if "none" in self.names:
+            raise ValueError("names: there is no none: name some")
 
 
 def problems(*layers: Given) -> list[str]:
@@ -113,6 +115,12 @@ def test_what_has_no_default_must_be_given():
 def test_rules_over_several_fields_are_told_with_the_path():
     assert problems(Given({"mode": "fast", "inner": {"attempts": 101}}, FILE)) == [
         "configuration: fast allows at most 100 attempts"
+    ]
+
+
+def test_a_rule_of_one_field_is_told_with_its_path_and_origin():
+    assert problems(Given({"names": ["b", "none"]}, FILE)) == [
+        "names: there is no none: name some (file f.toml)"
     ]
 
 
