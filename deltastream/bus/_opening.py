@@ -83,7 +83,8 @@ def open_journal(path: Path, settings: BusSettings, ids: Ids, damage: str | None
             )
             opened = _open(path, settings, ids, report)
     except (OSError, sqlite3.Error) as error:
-        raise JournalError(f"The journal {path} cannot be opened: {error}.") from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise JournalError(f"The journal {path} cannot be opened: {reason}.") from error
     return opened
 
 

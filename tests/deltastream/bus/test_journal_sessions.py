@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from deltastream.bus import BusSettings, Entry, _opening, _service, open_bus
 from deltastream.bus._schema import connect
+from deltastream.errors import JournalError
 from deltastream.messages import Position
 
 
@@ -125,6 +126,17 @@ class TestSession:
         async with open_bus(there / "a.db", BusSettings(), virtual) as bus:
             assert bus.salvage is None
             assert await bus.append("a", tick(1)) == Position(position.epoch, 2)
+
+    async def test_an_opening_without_room_is_one_sentence(
+        self, tmp_path, virtual, autojump_clock, monkeypatch
+    ):
+        def full(path, mark):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(_opening, "mark_place", full)
+        with pytest.raises(JournalError, match=r"a\.db cannot be opened: No space left on device\.$"):
+            async with open_bus(tmp_path / "a.db", BusSettings(), virtual):
+                pass
 
     @pytest.mark.parametrize("noted", [True, False])
     async def test_a_session_whose_end_cannot_be_written_is_whole(
