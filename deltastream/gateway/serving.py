@@ -117,6 +117,8 @@ class _Server:
         ended = trio.Event()
         async with trio.open_nursery() as both:
             clients: trio.Nursery = await both.start(self._hold, ended)
+            # Not before: a start that is cancelled waits for what it started.
+            clients.cancel_scope.shield = True
             try:
                 async with trio.open_nursery() as accepting:
                     accepting.start_soon(self._accept, clients)
@@ -128,9 +130,8 @@ class _Server:
                 ended.set()
 
     async def _hold(self, ended: trio.Event, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
-        """The tasks of the clients: a cancellation from outside reaches them only by a deadline."""
+        """The tasks of the clients, until told that there will be no more."""
         async with trio.open_nursery() as clients:
-            clients.cancel_scope.shield = True
             task_status.started(clients)
             await ended.wait()
 

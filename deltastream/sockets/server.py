@@ -129,6 +129,7 @@ async def serve_on(
     ended = trio.Event()
     async with trio.open_nursery() as both:
         clients: trio.Nursery = await both.start(_hold, ended)
+        clients.cancel_scope.shield = True  # not before: a start that is cancelled waits for what it started
         try:
             started()
             await server.accept(clients)
@@ -140,9 +141,8 @@ async def serve_on(
 
 
 async def _hold(ended: trio.Event, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
-    """The tasks of the clients: a cancellation from outside reaches them only by a deadline."""
+    """The tasks of the clients, until told that there will be no more."""
     async with trio.open_nursery() as clients:
-        clients.cancel_scope.shield = True
         task_status.started(clients)
         await ended.wait()
 
