@@ -194,6 +194,33 @@ def test_cells_flash_when_they_change_and_not_for_whoever_wants_calm(opened):
     assert opened(reduced_motion="reduce").page.evaluate(watch)["ways"] == []
 
 
+def test_a_volatility_that_no_bid_holds_from_below_is_marked_and_calm(modules):
+    script = """({Row}, {chosenColumns, styleOf}, {Formats}, chains) => {
+      const [column] = chosenColumns().call.filter(({ key }) => key === "iv");
+      const row = new Row(100, [{ side: "call", column }, { side: "put", column }]);
+      const head = { tick_size: 0.05, spot: 100, total_call_oi: 1, total_put_oi: 1,
+        total_call_volume: 1, total_put_volume: 1 };
+      const style = styleOf({ head }, new Formats("INR", "Asia/Kolkata"));
+      return chains.map(([iv, bid, status]) => {
+        let flashed = false;
+        const source = { values: [iv], status: [status], floor: [bid], largest: 0 };
+        const flash = () => { flashed = true; };
+        row.draw(0, { sources: [source, source], widths: [0, 0], style, anew: false, flash });
+        const { node } = row.cells[0];
+        return [node.textContent, node.hasAttribute("data-loose"), node.title, flashed];
+      });
+    }"""
+    chains = [[0.2, 0.19, 0], [1.5, None, 0], [1.6, None, 16], [0.2, 0.19, 0], [None, None, 1]]
+    loose = "Loose: no volatility gives the bid, so lower ones would do as well"
+    assert modules("views/chain_row views/chain_columns core/format", script, chains) == [
+        ["20.00", False, "", False],
+        ["150.00", True, loose, False],
+        ["160.00", True, f"{loose}. Greeks from the volatility of the other side at this strike", False],
+        ["20.00", False, "", True],
+        ["–", False, "No volatility: no two-sided quote", False],
+    ]
+
+
 def test_columns_are_chosen_and_remembered(opened):
     visitor = opened()
     page = visitor.page

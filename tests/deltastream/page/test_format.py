@@ -111,6 +111,14 @@ def test_ages_sizes_and_instants(modules):
     assert modules("core/format", script, told) == [whole, whole, whole + 123_000, None]
 
 
+def test_time_left_is_told_to_the_second_at_the_end(modules):
+    script = "({until}, seconds) => seconds.map((each) => until(1e6 * each))"
+    seconds = [3 * 86_400, 86_399, 3600, 3599, 120, 119.5, 1, 0.2, 0, -5]
+    assert modules("core/derived", script, seconds) == [
+        *("3.0 d", "23 h 59 min", "1 h 0 min", "59 min", "2 min", "120 s", "1 s", "1 s", "expired", "expired")
+    ]
+
+
 def test_csv_is_what_spreadsheets_read(modules):
     rows = [["strike", 'say "hi"'], [1.5, None], ["a,b", "c\nd"], ["", "é"], [0, False]]
     assert modules("core/dom", "({csv}, rows) => csv(rows)", rows) == (

@@ -42,10 +42,11 @@ export function distance(price, spot) {
   return { points: price - spot, share: (price - spot) / spot };
 }
 
-/** Time until an instant as traders count it: 2.6 d, 5 h 12 min, 3 min, expired. @param {number} us microseconds */
+/** Time until an instant as traders count it: 2.6 d, 5 h 12 min, 3 min, 59 s, expired. @param {number} us long */
 export function until(us) {
   if (us <= 0) return "expired";
   if (us >= DAY_US) return `${(us / DAY_US).toFixed(1)} d`;
+  if (us < 120e6) return `${Math.ceil(us / 1e6)} s`;
   const minutes = Math.floor(us / 60e6);
   return minutes >= 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes} min`;
 }

@@ -53,8 +53,8 @@ const INNER = [
 const LAST = { key: "last", label: "Last", title: "Last traded price", text: price, flashes: true };
 /** @type {Column} */
 const IV = {
-  key: "iv", label: "IV %", title: "Implied volatility of the mid, per year", text: percent, flashes: true,
-  status: true,
+  key: "iv", label: "IV %", title: "Implied volatility of the mid, per year; slanted where the bid has none",
+  text: percent, flashes: true, status: true,
 };
 /** @type {Array<Column>} */
 const COUNTS = [
@@ -111,11 +111,15 @@ export function styleOf({ head }, formats) {
   return { formats, price: digits, gamma, compact, key: [formats.locale, digits, gamma, compact].join() };
 }
 
-/** What a volatility's code tells beside its number; null where that is nothing. @param {number|null} code */
-export function ivTip(code) {
+/**
+ * What a volatility's code tells beside its number; null where that is nothing.
+ * @param {number|null} code @param {boolean} [loose] whether the bid has none
+ */
+export function ivTip(code, loose = false) {
   const status = ivStatus(code);
   if (status === null) return "Not known";
   const greeks = status.otherSide ? "Greeks from the volatility of the other side at this strike" : "";
-  if (status.solved) return greeks || null;
+  const open = loose ? "Loose: no volatility gives the bid, so lower ones would do as well" : "";
+  if (status.solved) return [open, greeks].filter(Boolean).join(". ") || null;
   return `No volatility: ${status.words}${greeks ? `. ${greeks}` : ""}`;
 }

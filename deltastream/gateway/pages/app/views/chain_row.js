@@ -17,11 +17,13 @@ import { ivTip } from "./chain_columns.js";
  * @property {any} value as the API has it; undefined before the first
  * @property {string} share of the bar
  * @property {any} status
+ * @property {boolean} loose whether its number is one of many that would do
  *
  * Where the values of one column of the table come from, for every row.
  * @typedef {Object} Source
  * @property {Array<any>} values
  * @property {Array<any>|null} status
+ * @property {Array<any>|null} floor null where nothing holds the value from below
  * @property {number} largest
  *
  * What rows are drawn from.
@@ -49,7 +51,7 @@ export class Row {
     this.cells = places.map(({ side, column }) => {
       const text = document.createTextNode("");
       const node = element("td", { class: `number ${side} ${column.key}${column.bar ? " bar" : ""}` }, text);
-      return { column, text, node, value: undefined, share: "", status: undefined };
+      return { column, text, node, value: undefined, share: "", status: undefined, loose: false };
     });
     const calls = places.findIndex(({ side }) => side === "put");
     const nodes = this.cells.map(({ node }) => node);
@@ -62,13 +64,15 @@ export class Row {
     const { cells } = this;
     for (let index = 0; index < cells.length; index += 1) {
       const cell = cells[index];
-      const { values, status, largest } = sources[index];
+      const { values, status, floor, largest } = sources[index];
       const value = values[at];
       const before = cell.value;
+      const loose = floor !== null && value !== null && floor[at] === null;
       if (value !== before || anew) {
         const text = cell.column.text(value, style);
         if (cell.text.data !== text) {
-          if (flash !== null && cell.column.flashes && before !== undefined && before !== null && value !== null) {
+          const had = before !== undefined && before !== null;
+          if (flash !== null && cell.column.flashes && had && value !== null && !loose) {
             flash(cell.node, value > before ? "up" : "down");
           }
           cell.text.data = text;
@@ -83,9 +87,11 @@ export class Row {
         const share = value === null || largest === 0 ? "0" : (Math.abs(value) / largest).toFixed(3);
         if (share !== cell.share) cell.node.style.setProperty("--share", cell.share = share);
       }
-      if (status !== null && status[at] !== cell.status) {
+      if (status !== null && (status[at] !== cell.status || loose !== cell.loose)) {
         cell.status = status[at];
-        setAttribute(cell.node, "title", ivTip(cell.status));
+        cell.loose = loose;
+        setAttribute(cell.node, "data-loose", loose ? "" : null);
+        setAttribute(cell.node, "title", ivTip(cell.status, loose));
       }
     }
   }

@@ -223,7 +223,7 @@ export class ChainTable {
       }
       return {
         values: columns[`${side}_${column.key}`], status: column.status ? columns[`${side}_iv_status`] : null,
-        largest: largest[column.key] ?? 0,
+        floor: column.status ? columns[`${side}_bid_iv`] : null, largest: largest[column.key] ?? 0,
       };
     });
   }
