@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.soak
 
-MINUTES, SETTLED = 10, 2
+MINUTES, SETTLED, COUNTS = 10, 2, 5
 
 
 @pytest.mark.parametrize("view", ["chain", "charts", "system"])
@@ -29,8 +29,17 @@ def test_what_a_page_holds_does_not_grow(own_host, visit, view):
 
 
 def _held(page: Any, session: Any) -> dict[str, float]:
-    """What a page holds after a minute, without what it no longer needs."""
+    """What a page holds after a minute, without what it no longer needs.
+
+    A chart that is drawn after the collection and before the count leaves what it was drawn with before. What
+    is held is in every count, so the least of several has it all.
+    """
     page.wait_for_timeout(60_000)
+    counts = [_counted(session) for _ in range(COUNTS)]
+    return {name: min(count[name] for count in counts) for name in counts[0]}
+
+
+def _counted(session: Any) -> dict[str, float]:
     for _ in range(2):
         session.send("HeapProfiler.collectGarbage")
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
