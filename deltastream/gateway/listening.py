@@ -25,7 +25,10 @@ SILENT_PEER_MS: Final = 20_000
 OWN_FILES: Final = 256
 """What the rest of a host may have open."""
 _REASONS: Final = {
-    errno.EADDRINUSE: "another process listens there; set {part}.port to another port, or to 0 for any",
+    errno.EADDRINUSE: (
+        "another process listens there;"
+        " set {part}.port (DELTASTREAM_{PART}__PORT) to another port, or to 0 for any"
+    ),
     errno.EACCES: "ports below 1024 need a right that this process has not",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
@@ -89,7 +92,7 @@ def listening(address: Address, port: int, *, part: Part = "gateway") -> Iterato
             sock.listen(BACKLOG)
         except OSError as error:
             where = f"[{address}]:{port}" if family == socket.AF_INET6 else f"{address}:{port}"
-            reason = str(_REASONS.get(error.errno or 0, error.strerror)).format(part=part)
+            reason = str(_REASONS.get(error.errno or 0, error.strerror)).format(part=part, PART=part.upper())
             raise CannotListen(f"{_WHO[part]} cannot listen on {where}: {reason}.") from error
         yield sock
 

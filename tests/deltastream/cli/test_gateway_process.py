@@ -151,7 +151,7 @@ def test_a_port_in_use_is_one_sentence(start: Any, monkeypatch: pytest.MonkeyPat
     assert process.returncode == 1
     assert err == (
         f"The gateway cannot listen on 127.0.0.1:{port}: another process listens there;"
-        " set gateway.port to another port, or to 0 for any.\n"
+        " set gateway.port (DELTASTREAM_GATEWAY__PORT) to another port, or to 0 for any.\n"
     )
 
 

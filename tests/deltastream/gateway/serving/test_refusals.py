@@ -36,7 +36,7 @@ async def test_a_port_in_use_is_one_sentence():
         said = await refusal(GatewaySettings(port=port))
     assert said == (
         f"The gateway cannot listen on 127.0.0.1:{port}: another process listens there;"
-        " set gateway.port to another port, or to 0 for any."
+        " set gateway.port (DELTASTREAM_GATEWAY__PORT) to another port, or to 0 for any."
     )
 
 
