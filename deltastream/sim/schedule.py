@@ -1,7 +1,8 @@
 """One Trio run in virtual time, whose every decision comes from a seed.
 
 Trio shuffles the tasks that are ready with a generator of its own; it can be made to begin from a
-known order and a known state by two private names, which stand here and nowhere else.
+known order and a known state by two private names. A third is where it keeps its instruments, for
+which it asks before and after each step. They stand here and nowhere else.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import random
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, Self, TypeVar, TypeVarTuple
 
 import trio
-from trio._core import _run
+from trio._core import _instrumentation, _run
 
 __all__ = ["Hung", "VirtualClock", "forget", "run"]
 
@@ -34,6 +35,22 @@ _UNWINDING_S: Final = 60.0
 
 class Hung(Exception):
     """The run would never end: nobody waits for a time, or time stands still, or its limit is passed."""
+
+
+class _Instruments(dict[str, dict[trio.abc.Instrument, None]]):
+    """Trio's own, but that it is asked whether there is one without a call into Python."""
+
+    def __init__(self) -> None:
+        super().__init__(_all={})
+
+    @property
+    def data(self) -> Self:
+        """What Trio's methods work on."""
+        return self
+
+    add_instrument = _instrumentation.Instruments.add_instrument
+    remove_instrument = _instrumentation.Instruments.remove_instrument
+    call = _instrumentation.Instruments.call
 
 
 class _Sleeper:
@@ -141,6 +158,8 @@ class VirtualClock(trio.abc.Clock):
         Raises:
             Hung: it has been cancelled for that.
         """
+        runner = _run.GLOBAL_RUN_CONTEXT.runner
+        runner.instruments = _Instruments()  # type: ignore[assignment]  # it has all that Trio asks for
         with self._root:
             return await async_fn(*args)
         raise Hung(self.hung)
