@@ -228,7 +228,8 @@ class Child:
     def statistics(self) -> ChildStatistics:
         """Return a snapshot of it and of all below it."""
         life = self.incarnation
-        common = ChildStatistics(
+        kind = ChildStatistics if self.supervisor is None else self.supervisor.describe
+        return kind(
             name=self.spec.name,
             path=self.path,
             state=self.state,
@@ -242,4 +243,3 @@ class Child:
             last_error=self.last_error,
             mailboxes=tuple(box.statistics() for box in self.mailboxes),
         )
-        return common if self.supervisor is None else self.supervisor.describe(common)

@@ -3,7 +3,6 @@
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -167,10 +166,10 @@ class Supervisor:
                 return child
         raise UnknownChild(f"{self.path}/{name}")
 
-    def describe(self, common: ChildStatistics) -> SupervisorStatistics:
-        """Return a snapshot, given what is known of it as a child."""
+    def describe(self, **common: Any) -> SupervisorStatistics:
+        """Return a snapshot, given the fields of what is known of it as a child."""
         return SupervisorStatistics(
-            **{field.name: getattr(common, field.name) for field in fields(common)},
+            **common,
             strategy=self.spec.strategy.value,
             restarts_in_window=self._window.count(trio.current_time()),
             restarts_counted=self._counted,
