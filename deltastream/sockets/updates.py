@@ -155,9 +155,12 @@ def _sent(value: Any) -> Any:
 
 def _plain(row: int, values: Columns) -> list[float | int | None]:
     """A column as numbers and nulls; whole ones without a fraction, where they can be told apart."""
+    numbers: list[float] = values.tolist()
     if row in _WHOLE:
-        return [_whole(value) for value in values.tolist()]
-    return [value if isfinite(value) else None for value in values.tolist()]
+        return [_whole(value) for value in numbers]
+    if isfinite(sum(numbers)):  # none of them is infinite or none
+        return numbers  # type: ignore[return-value]  # a list of floats is one of floats and nulls to read
+    return [value if isfinite(value) else None for value in numbers]
 
 
 def _whole(value: float) -> float | int | None:

@@ -6,7 +6,6 @@ from math import isfinite
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from deltastream.messages import EnrichedChain, Message, UnderlyingTick, VolatilitySurface
 from deltastream.messages.columns import ENRICHED_COLUMNS
@@ -54,17 +53,14 @@ def plain(message: Message) -> dict[str, Any]:
         return {"product": message.product, "slices": slices}
     if not isinstance(message, EnrichedChain):
         raise TypeError(f"no room shows a {type(message).__name__}")
-    finite = np.isfinite(message.columns)
-    columns = {
-        name: _column(name, message.columns[row].tolist(), bool(finite[row].all()))
-        for row, name in enumerate(ENRICHED_COLUMNS)
-    }
+    rows = message.columns.tolist()
+    columns = {name: _column(name, rows[row]) for row, name in enumerate(ENRICHED_COLUMNS)}
     return {**summary(message), "columns": columns}
 
 
-def _column(name: str, values: list[Any], finite: bool) -> list[Any]:
+def _column(name: str, values: list[Any]) -> list[Any]:
     """A column: null where there is no number; an instant in whole microseconds."""
-    if not finite:
+    if not isfinite(sum(values)):
         values = [value if isfinite(value) else None for value in values]
     if name.endswith("last_trade_us"):
         return [value if value is None or abs(value) > _EXACT else int(value) for value in values]
