@@ -62,8 +62,9 @@ def entry_of(message: Published, key: str | None = None) -> Entry:
         read = decode(frame)
     except MessageDecodeError as error:
         raise ValueError(str(error)) from error
-    if not all(-_LATEST_NS <= getattr(read, name, 0) < _LATEST_NS for name in _TIMES):
-        raise ValueError("a time is not within the years 1678 to 2262")
+    for name in _TIMES:
+        if not -_LATEST_NS <= getattr(read, name, 0) < _LATEST_NS:
+            raise ValueError("a time is not within the years 1678 to 2262")
     if isinstance(read, UnderlyingTick):
         _check_tick(read)
     if isinstance(read, ChainHead) and date.fromisoformat(read.expiry).isoformat() != read.expiry:

@@ -154,6 +154,8 @@ def _flags(chain: OptionChain, summary: Summary, t: float | None, no_time: str |
 
 def _reasons(chain: OptionChain, metrics: Metrics, no_time: str | None) -> dict[str, str]:
     """Why each metric that is None could not be computed, by field name."""
+    if None not in metrics.values() and chain.spot is not None and no_time is None:
+        return {}
     oi_reference = "oi_cadence_daily" if chain.oi_cadence == "daily" else "no_previous_open_interest"
     why = {
         "forward": no_time or "no_two_sided_quotes_and_no_spot",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from deltastream.errors import StoreError
 from deltastream.market import calendar, terms
@@ -41,7 +43,7 @@ class PreviousSession:
 
         Cancellation: raises Cancelled with nothing changed.
         """
-        lacking = [(now, before) for now, before in _REFERENCES if np.isnan(chain.columns[before]).all()]
+        lacking = [(now, before) for now, before in _REFERENCES if _absent(chain.columns[before])]
         if not lacking or "timestamp_unknown" in chain.flags or chain.strikes.size == 0:
             return chain
         try:
@@ -55,7 +57,7 @@ class PreviousSession:
         listed = reference.strikes[at] == chain.strikes
         for now, before in lacking:
             columns[before] = np.where(listed, reference.columns[now][at], np.nan)
-        if all(np.isnan(columns[before]).all() for _, before in lacking):
+        if all(_absent(columns[before]) for _, before in lacking):
             return chain
         flags = (*chain.flags, "reference_from_store")
         return msgspec.structs.replace(chain, columns=columns, flags=flags)
@@ -84,6 +86,11 @@ class PreviousSession:
         if found is None or found.strikes.size == 0 or _day(found.ts_event, zone) < session:
             return None
         return found
+
+
+def _absent(column: NDArray[np.float64]) -> bool:
+    """Whether it holds no number; its first element mostly tells."""
+    return not column.size or (math.isnan(column[0]) and bool(np.isnan(column).all()))
 
 
 def _day(ts: int, zone: ZoneInfo) -> date:

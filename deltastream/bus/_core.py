@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -43,6 +42,14 @@ def decoded(frame: Frame) -> Message:
     return decode(frame.frame)
 
 
+def _size(file: str) -> int:
+    """Of a file, in bytes; 0 where there is none."""
+    try:
+        return os.stat(file).st_size
+    except FileNotFoundError:
+        return 0
+
+
 class Core:
     """Survives the service; the service lends it a journal to read.
 
@@ -57,6 +64,7 @@ class Core:
 
     def __init__(self, path: Path, settings: BusSettings, seams: Seams) -> None:
         self.path = path
+        self._file, self._log = str(path), f"{path}-wal"
         self.settings = settings
         self.seams = seams
         self.topics = Topics(settings.cache_bytes, settings.priorities)
@@ -106,11 +114,7 @@ class Core:
 
     def bytes_on_disk(self) -> tuple[int, int]:
         """Size of the journal's file and of its log."""
-        sizes = [0, 0]
-        for place, suffix in enumerate(("", "-wal")):
-            with suppress(FileNotFoundError):
-                sizes[place] = os.stat(f"{self.path}{suffix}").st_size
-        return sizes[0], sizes[1]
+        return _size(self._file), _size(self._log)
 
     async def ready(self) -> None:
         """Wait until the service runs; at once where it does.

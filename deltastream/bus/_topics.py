@@ -109,7 +109,9 @@ class Topic:
         recent, count = self.recent, self.last - after
         if count > len(recent):
             return None
-        if count <= limit:  # all of the rest: readers are mostly at the last
+        if count == 1 <= limit:  # readers are mostly at the last
+            return (recent[-1],)
+        if count <= limit:
             newest = list(islice(reversed(recent), count))
             newest.reverse()
             return newest
