@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from deltastream.accounts import Identity
 from deltastream.sockets.events import CloseCode
 from deltastream.sockets.fanout import Form, Member
@@ -17,9 +19,10 @@ class Connection(Member):
         session: what it has said and may say.
         address: the client's, for the log and limits.
         identity, credential: who it is, and by what it told; None before.
+        looked_at: when its deadlines are looked at next.
     """
 
-    __slots__ = ("address", "credential", "identity", "session")
+    __slots__ = ("address", "credential", "identity", "looked_at", "session")
 
     def __init__(self, session: Session, form: Form, address: str) -> None:
         super().__init__(form)
@@ -27,6 +30,7 @@ class Connection(Member):
         self.address = address
         self.identity: Identity | None = None
         self.credential: str | None = None
+        self.looked_at = math.inf
 
     def ping(self) -> None:
         """Ask the client's WebSocket for a pong, at once or not at all."""

@@ -22,6 +22,7 @@ from deltastream.messages import Message, Position, Revocation
 from deltastream.seams import Seams
 from deltastream.sockets import events as e
 from deltastream.sockets import session as s
+from deltastream.sockets._deadlines import Deadlines
 from deltastream.sockets.connection import Connection
 from deltastream.sockets.events import ERRORS, CloseCode, encode
 from deltastream.sockets.hub import Hub, Missing, NotThere
@@ -73,6 +74,7 @@ class Desk:
         self._accounts = accounts
         self._settings = settings
         self._seams = seams
+        self._deadlines = Deadlines()
         self._of_user: dict[str, dict[Connection, None]] = {}
         self._draining = False
         self._doubt = trio.Event()
@@ -143,6 +145,7 @@ class Desk:
         if len(self.connections) >= self._settings.connections:
             return "too many connections"
         self.connections[connection] = None
+        self._deadlines.watch(connection)
         return None
 
     def turn_away(self, connection: Connection, reason: str) -> None:
@@ -280,6 +283,7 @@ class Desk:
         if session.user_id == identity.user_id and not session.closed:
             connection.identity, connection.credential = identity, credential
             self._of_user.setdefault(identity.user_id, {})[connection] = None
+            self._deadlines.watch(connection)
 
     async def _enter(self, connection: Connection, effect: s.Enter) -> None:
         """Enter rooms one by one: each answer part is of the instant at which its room was entered."""
@@ -355,9 +359,8 @@ class Desk:
         while True:
             now = trio.current_time()
             turn = now + _TURN_S
-            for connection in list(self.connections):
-                if connection.session.deadline <= now:
-                    self._carry_out_now(connection, connection.session.elapsed(now))
+            for connection in self._deadlines.due(now):
+                self._carry_out_now(connection, connection.session.elapsed(now))
                 if trio.current_time() > turn:
                     await trio.lowlevel.checkpoint()
                     turn = trio.current_time() + _TURN_S
