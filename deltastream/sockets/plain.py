@@ -104,10 +104,10 @@ class PlainConnection(Connection):
             if not await self._inbound.take(self, self._websocket, b"", self):
                 return
             while self._websocket.state is not ConnectionState.CLOSED:
+                await self._readiness.readable(self._sock)
                 try:
                     data = self._sock.recv(READ_BYTES)
                 except BlockingIOError:
-                    await self._readiness.readable(self._sock)
                     continue
                 except OSError:
                     break
@@ -115,7 +115,6 @@ class PlainConnection(Connection):
                     break
                 if not await self._inbound.take(self, self._websocket, data, self):
                     return
-                await trio.lowlevel.checkpoint()
 
     def offer(self, batch: Batch) -> bool:
         """See `Member.offer`."""
