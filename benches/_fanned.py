@@ -121,6 +121,7 @@ async def run(directory: str, *, through_bus: bool, on_api: bool) -> None:
         "gateway.port": api,
         "gateway.limits.connections": MOST_CLIENTS,
         "sockets.port": port,
+        "sockets.strangers_per_address": MOST_CLIENTS,
         "accounts.access_s": 3600,
     }
     flags = tuple(Flag("--bench", path, value, lax=False) for path, value in values.items())

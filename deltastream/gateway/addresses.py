@@ -49,6 +49,10 @@ class Proxies:
             address = hop
         return address
 
+    def trusts(self, peer: str) -> bool:
+        """Whether who opened the connection is a trusted proxy."""
+        return bool(self._networks) and self._trusts(_plain(peer))
+
     def secure(self, peer: str, scheme: str, forwarded_proto: bytes | None) -> bool:
         """Whether the client used HTTPS: by our own certificate, or by what a trusted proxy says.
 

@@ -23,6 +23,7 @@ from deltastream.seams import Seams
 from deltastream.sockets import events as e
 from deltastream.sockets import session as s
 from deltastream.sockets._deadlines import Deadlines
+from deltastream.sockets._strangers import Strangers
 from deltastream.sockets.connection import Connection
 from deltastream.sockets.events import ERRORS, CloseCode, encode
 from deltastream.sockets.hub import Hub, Missing, NotThere
@@ -54,6 +55,7 @@ class Desk:
         hub: rooms and members.
         tickets: by which browsers tell who they are.
         connections: those there are.
+        strangers: those of them that have not said who they are.
 
     Args:
         bus: followed.
@@ -69,6 +71,7 @@ class Desk:
         self.hub = Hub()
         self.tickets = Tickets(seams)
         self.connections: dict[Connection, None] = {}
+        self.strangers = Strangers(settings.strangers_per_address)
         self._bus = bus
         self._live = live
         self._accounts = accounts
@@ -144,6 +147,9 @@ class Desk:
             return "the server stops"
         if len(self.connections) >= self._settings.connections:
             return "too many connections"
+        if self.strangers.too_many(connection.address):
+            return "too many connections that have not said who they are"
+        self.strangers.come(connection.address)
         self.connections[connection] = None
         self._deadlines.watch(connection)
         return None
@@ -154,7 +160,10 @@ class Desk:
 
     def dismiss(self, connection: Connection) -> None:
         """A connection has ended."""
-        self.connections.pop(connection, None)
+        if connection in self.connections:
+            del self.connections[connection]
+            if connection.identity is None:
+                self.strangers.go(connection.address)
         self._forget_user(connection)
         self.hub.remove(connection)
 
@@ -280,7 +289,9 @@ class Desk:
             expires_us=microseconds(identity.expires),
         )
         self._carry_out_now(connection, session.authenticated(effect.id, who, now_ns // 1000, now))
-        if session.user_id == identity.user_id and not session.closed:
+        if session.user_id == identity.user_id and not session.closed and connection in self.connections:
+            if connection.identity is None:
+                self.strangers.go(connection.address)
             connection.identity, connection.credential = identity, credential
             self._of_user.setdefault(identity.user_id, {})[connection] = None
             self._deadlines.watch(connection)

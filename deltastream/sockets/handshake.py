@@ -23,7 +23,10 @@ from deltastream.sockets._deflate import Deflate
 from deltastream.sockets.commands import Encoding
 from deltastream.sockets.wire import PROTOCOLS
 
-__all__ = ["Greeted", "Handshakes", "Turned", "upgraded"]
+__all__ = ["RETRY_S", "Greeted", "Handshakes", "Turned", "upgraded"]
+
+RETRY_S: Final = 1
+"""When to come again who is too many."""
 
 _PATHS: Final = ("/", "/ws")
 _REQUEST: Final = re.compile(rb"[A-Z]+ \S+ HTTP/(?P<version>[0-9.]+)\r?\n")
@@ -87,13 +90,16 @@ class Handshakes:
         self._page_port = page_port
         self._paths = frozenset((*_PATHS, *(settings.path_prefix + path for path in _PATHS)))
 
-    def greet(self, data: bytes, peer: str, *, secure: bool) -> Greeted | Turned | None:
+    def greet(
+        self, data: bytes, peer: str, *, secure: bool, crowded: Callable[[str], bool] = lambda address: False
+    ) -> Greeted | Turned | None:
         """The answer to what a client has sent so far; None where that is not all of its request.
 
         Args:
             data: everything from the first byte on.
             peer: address at the other end.
             secure: whether it came by our own certificate.
+            crowded: whether nobody more may come from an address.
         """
         handshake = H11Handshake(ConnectionType.SERVER)
         try:
@@ -121,12 +127,18 @@ class Handshakes:
         if not self.may_come_from(headers.get(b"origin"), host, secure=secure):
             return _turned(handshake, 403, "Requests from this origin are not allowed.")
         address = self._proxies.client(peer, headers.get(b"x-forwarded-for"))
+        if crowded(address):
+            return _turned(handshake, 429, "Too many connections that have not said who they are.")
         try:
             greeted = _accepted(handshake, request, headers, address, self._message_bytes)
         except ValueError as error:
             return _turned(handshake, 400, str(error))
         greeted.websocket.receive_data(_HEAD_END.split(data, maxsplit=1)[1])
         return greeted
+
+    def is_proxy(self, peer: str) -> bool:
+        """Whether others come by that address."""
+        return self._proxies.trusts(peer)
 
     def may_come_from(self, origin: bytes | None, host: str, *, secure: bool) -> bool:
         """Whether a page of that origin may open a socket here; programs have none.
@@ -219,6 +231,8 @@ def _turned(handshake: H11Handshake, status: int, reason: str) -> Turned:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
     if status == 426:
         headers += [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")]
+    if status == 429:
+        headers.append((b"retry-after", b"%d" % RETRY_S))
     headers.append((b"connection", b"close"))
     try:
         answer = handshake.send(RejectConnection(status_code=status, headers=headers, has_body=True))

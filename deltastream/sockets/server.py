@@ -22,6 +22,7 @@ from deltastream.gateway.exposure import base_url
 from deltastream.gateway.listening import addresses_of, listening, tls_context
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.seams import Seams
+from deltastream.sockets._strangers import Strangers
 from deltastream.sockets.desk import Desk
 from deltastream.sockets.guest import Guest
 from deltastream.sockets.handshake import Greeted, Handshakes
@@ -166,6 +167,7 @@ class _Server:
         self._sock = sock
         self._handshakes = handshakes
         self._guests: dict[Guest, None] = {}
+        self._greeting = Strangers(settings.strangers_per_address)
 
     def let_go(self) -> None:
         """Tell all clients to go."""
@@ -173,7 +175,7 @@ class _Server:
             guest.end()
 
     async def accept(self, clients: trio.Nursery) -> None:
-        """Accept for ever; so many that there is no room to greet them are cut off."""
+        """Accept for ever; who comes where there is no room to greet it is cut off."""
         while True:
             try:
                 sock, peer = self._sock.accept()
@@ -186,17 +188,27 @@ class _Server:
                 await trio.sleep(_PAUSE_S)
             else:
                 sock.setblocking(False)
-                if len(clients.child_tasks) < self._settings.connections + _MOST_GREETING:
+                if self._may_be_greeted(peer[0], len(clients.child_tasks)):
+                    self._greeting.come(peer[0])
                     clients.start_soon(self._serve, sock, peer[0], clients)
                 else:
                     sock.close()
                 await trio.lowlevel.checkpoint()
 
+    def _may_be_greeted(self, peer: str, there: int) -> bool:
+        """Whether there is room for one more; by a proxy, which has one address for many, all the rest."""
+        if there >= self._settings.connections + _MOST_GREETING:
+            return False
+        return self._handshakes.is_proxy(peer) or not self._greeting.too_many(peer)
+
     async def _serve(self, sock: Socket, peer: str, clients: trio.Nursery) -> None:
         """Serve one client; nothing it does gets out of here."""
         try:
-            stream = None if self._secured is None else await self._secured(sock)
-            guest = await self._greet(sock, stream, peer)
+            try:
+                stream = None if self._secured is None else await self._secured(sock)
+                guest = await self._greet(sock, stream, peer)
+            finally:
+                self._greeting.go(peer)
             if guest is not None:
                 self._guests[guest] = None
                 try:
@@ -222,7 +234,9 @@ class _Server:
                 if not more:
                     return None
                 data += more
-                met = self._handshakes.greet(data, peer, secure=stream is not None)
+                met = self._handshakes.greet(
+                    data, peer, secure=stream is not None, crowded=self._desk.strangers.too_many
+                )
                 if met is not None:
                     if stream is None:
                         sock.send(met.answer)  # into an empty buffer

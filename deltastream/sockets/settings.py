@@ -29,6 +29,7 @@ class SocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             socket takes it again, "disconnect" closes with 4009.
         connections: at once, of both ports together.
         connections_per_user: at once.
+        strangers_per_address: connections at once that have not said who they are.
         drain_s: how long clients have to go when the host stops.
     """
 
@@ -44,4 +45,5 @@ class SocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     slow: Literal["conflate", "disconnect"] = "conflate"
     connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 15_000
     connections_per_user: Annotated[int, msgspec.Meta(ge=1)] = 15_000
+    strangers_per_address: Annotated[int, msgspec.Meta(ge=1)] = 256
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=3)] = 1.0
