@@ -84,7 +84,7 @@ def rotate(step: Step, presented: bytes, successor: RefreshToken, sealed: bytes,
         return Rotation(outcome="ended", user=user, session=session)
     if used is None:
         expires = min(successor.expires, session.expires)
-        # The clock may have been set back: used in the order of the exchanges, they are forgotten in that, too.
+        # The clock may have been set back: used in the order of exchanges, they are forgotten in it, too.
         step.db.execute(
             "UPDATE refresh_tokens SET used = ?1 WHERE session = ?2 AND used > ?1", (step.now, session.id)
         )
