@@ -48,7 +48,7 @@ def test_a_link_that_works_no_more_forgets_not_where_to_go(host, visit):
 
 
 def test_password_login_and_logout_in_every_tab(host, visit):
-    visitor = visit(host, expected=[NO_COOKIE])
+    visitor = visit(host, expected=[NO_COOKIE, r"status of 401"])  # of what is asked for meanwhile
     page = visitor.page
     page.goto("/login")
     page.get_by_label("Email").first.fill(ADMIN)
@@ -64,6 +64,25 @@ def test_password_login_and_logout_in_every_tab(host, visit):
     other.wait_for_url("**/login#next=%2Faccount")
     page.goto("/")
     page.wait_for_url("**/login*")
+
+
+def test_what_is_refused_while_the_reader_logs_out_is_his_own_doing(modules):
+    script = """async ({Session}) => {
+      let leave = () => {};
+      globalThis.fetch = (url) => (String(url).endsWith("/logout")
+        ? new Promise((resolve) => { leave = () => resolve(new Response(null, { status: 204 })); })
+        : Promise.resolve(new Response("{}", { status: 401 })));
+      const session = new Session();
+      const told = [];
+      session.ended.listen((here) => told.push(here));
+      await session.call("api/data/products").catch(() => {});
+      const out = session.logout();
+      await session.call("api/data/products").catch(() => {});
+      leave();
+      await out;
+      return told;
+    }"""
+    assert modules("core/session", script) == [False, True, True]
 
 
 def test_two_tabs_renew_at_once_without_losing_the_session(host, visit):

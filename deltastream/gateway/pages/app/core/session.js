@@ -29,10 +29,12 @@ export class Session {
     /** @type {string|null} */
     this.token = null;
     this.expires = 0;
+    /** Whether the reader is logging out here: what is refused meanwhile is no other end. */
+    this.leaving = false;
     /** @type {Promise<void>|null} */
     this.renewing = null;
     this.tabs = new BroadcastChannel("deltastream-session");
-    this.tabs.onmessage = () => this.#end(false);
+    this.tabs.onmessage = () => this.#end();
   }
 
   /** Goes on with the session that the browser has. @returns {Promise<boolean>} whether there is one */
@@ -70,20 +72,30 @@ export class Session {
   }
 
   async logout() {
-    try {
-      await ask("api/auth/logout", { method: "POST", body: {}, token: this.token });
-    } catch (error) {
-      if (!(error instanceof Problem) || (error.status !== 400 && error.status !== 401)) throw error;
-    }
-    this.tabs.postMessage("logout");
-    this.#end(true);
+    await this.#leave(async () => {
+      try {
+        await ask("api/auth/logout", { method: "POST", body: {}, token: this.token });
+      } catch (error) {
+        if (!(error instanceof Problem) || (error.status !== 400 && error.status !== 401)) throw error;
+      }
+    });
   }
 
   /** Ends every session of the user, this one too. */
   async logoutEverywhere() {
-    await this.call("api/auth/logout-everywhere", { method: "POST" });
+    await this.#leave(() => this.call("api/auth/logout-everywhere", { method: "POST" }));
+  }
+
+  async #leave(/** @type {() => Promise<void>} */ work) {
+    this.leaving = true;
+    try {
+      await work();
+    } catch (error) {
+      this.leaving = false;
+      throw error;
+    }
     this.tabs.postMessage("logout");
-    this.#end(true);
+    this.#end();
   }
 
   /**
@@ -109,7 +121,7 @@ export class Session {
       await this.#renew();
     } catch (error) {
       if (error instanceof Problem && (error.status === 400 || error.status === 401)) {
-        this.#end(false);
+        this.#end();
       }
       throw error;
     }
@@ -131,10 +143,10 @@ export class Session {
     this.user = answer.user;
   }
 
-  #end(/** @type {boolean} */ here) {
+  #end() {
     this.token = null;
     this.user = null;
-    this.ended.tell(here);
+    this.ended.tell(this.leaving);
   }
 }
 
