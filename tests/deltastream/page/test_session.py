@@ -59,6 +59,8 @@ def test_password_login_and_logout_in_every_tab(host, visit):
     other = visitor.context.new_page()
     other.goto("/#/account")
     other.locator("#logout").wait_for()
+    for tab in (page, other):
+        tab.locator("#metrics[data-level=live]").wait_for()  # no socket is half open
     page.locator("#logout").click()
     page.wait_for_url("**/login")
     other.wait_for_url("**/login#next=%2Faccount")
