@@ -1,8 +1,10 @@
 """From rooms to sockets: each frame is made once and offered to every member without a task switch.
 
 Members that are in exactly the same channels form a group. What is published gathers at the groups
-concerned; a *round* hands all that one group has gathered to each of its members, in one write. So
-the busier it is, the more frames leave together, and what it costs per frame falls.
+concerned. A *lap* goes to each member of one group, and gives it all that the group has gathered since
+it was last there, in one write: what is published amid a lap is given from there on, and to those
+before in the next. So nothing waits for longer than a lap takes, however busy it is; and the busier,
+the more frames leave together, and what each costs falls.
 
 A member whose socket takes nothing more is passed over, at no cost to anybody, and what it misses is
 not kept: once it takes something again, `Catchup` gives it the newest state of one channel after the
@@ -11,7 +13,7 @@ other, each when what was given before has left.
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -27,7 +29,7 @@ Positions = Mapping[str, Place]
 """Where a room stands, by stream. Never changed once it has been handed out."""
 
 BATCH_BYTES: Final = 256 << 10
-"""A group that has gathered so much begins a round; its next frames wait for another."""
+"""What leaves in one write is no more, save by its last frame."""
 
 BACKLOG_BYTES: Final = 16 << 20
 """With so much on its way no more is taken out of the log."""
@@ -142,9 +144,9 @@ class Catchup(Protocol):
 
 
 class Group:
-    """The members of exactly these channels."""
+    """The members of exactly these channels, and what is on its way to them."""
 
-    __slots__ = ("bytes", "channels", "members", "pending", "rounds", "starts")
+    __slots__ = ("_due", "bytes", "channels", "members", "pending", "rounds", "stamp", "starts")
 
     def __init__(self, channels: frozenset[Channel]) -> None:
         self.channels = channels
@@ -152,21 +154,52 @@ class Group:
         self.pending: list[bytes] = []
         self.bytes = 0
         self.starts: dict[Channel, Positions] = {}
-        self.rounds: deque[_Round] = deque()
+        self.rounds: list[Round] = []
+        self.stamp = 0
+        self._due: dict[int, Sequence[Round]] = {}
 
-
-class _Round:
-    """One batch on its way to the members that a group had when it was sealed."""
-
-    __slots__ = ("batch", "bytes", "group", "members", "stamp", "starts")
-
-    def __init__(self, stamp: int, group: Group) -> None:
+    def seal(self, stamp: int) -> Round:
+        """Make a round of what has been gathered."""
+        one = Round(stamp, self.pending, self.bytes, self.starts)
+        self.pending, self.bytes, self.starts = [], 0, {}
+        self.rounds.append(one)
         self.stamp = stamp
-        self.group = group
-        self.batch = Batch(group.pending)
-        self.bytes = group.bytes
-        self.starts = group.starts
-        self.members = list(group.members)
+        self._due.clear()
+        return one
+
+    def due(self, upto: int) -> Sequence[Round]:
+        """The rounds after a stamp, put together to as few as may be."""
+        first = bisect_right(self.rounds, upto, key=_stamp)
+        if (due := self._due.get(first)) is None:
+            due = self._due[first] = _together(self.rounds[first:])
+        return due
+
+    def forget(self, upto: int) -> int:
+        """Everybody has been given all up to a stamp; the bytes that this was."""
+        count = bisect_right(self.rounds, upto, key=_stamp)
+        given = sum(one.bytes for one in self.rounds[:count])
+        del self.rounds[:count]
+        self._due.clear()
+        return given
+
+
+class Round:
+    """Frames for every member of a group that was there when they were sealed.
+
+    Attributes:
+        stamp: rises with every round.
+        starts: where each channel stood before.
+    """
+
+    __slots__ = ("batch", "bytes", "stamp", "starts")
+
+    def __init__(
+        self, stamp: int, frames: Sequence[bytes], size: int, starts: Mapping[Channel, Positions]
+    ) -> None:
+        self.stamp = stamp
+        self.batch = Batch(frames)
+        self.bytes = size
+        self.starts = starts
 
 
 class Fanout:
@@ -187,7 +220,6 @@ class Fanout:
         self._catchup = catchup
         self._groups: dict[frozenset[Channel], Group] = {}
         self._dirty: dict[Group, None] = {}
-        self._rounds: deque[_Round] = deque()
         self._stamp = 0
         self._work = trio.Event()
         self._turn = 0.0
@@ -203,10 +235,8 @@ class Fanout:
             await self._work.wait()
             self._work = trio.Event()
             self._turn = trio.current_time() + _TURN_S
-            while self._rounds or self._dirty:
-                if not self._rounds:
-                    self._seal(next(iter(self._dirty)))
-                await self._go_round(self._rounds[0])
+            while self._dirty:
+                await self._lap(next(iter(self._dirty)))
 
     async def room(self) -> None:
         """Wait while more has been published than can be carried: what comes next waits in the log.
@@ -280,8 +310,7 @@ class Fanout:
         """Give a member now what its group has for it, ahead of the others."""
         if (group := member.group) is not None:
             self._seal_of(member)
-            for one in group.rounds:
-                self._give(member, one)
+            self._give_all(member, group)
 
     def _move(self, member: Member, channels: frozenset[Channel]) -> None:
         if member.group is not None and member.group.channels == channels:
@@ -308,6 +337,7 @@ class Fanout:
         if not group.members:
             del self._groups[group.channels]
             self._dirty.pop(group, None)
+            self._forget(group, group.stamp)
             for channel in group.channels:
                 del channel.groups[group]
 
@@ -315,9 +345,8 @@ class Fanout:
         """Take what is on its way to a member as missed: its newest state is given instead."""
         if (group := member.group) is not None and member.behind:
             self._seal_of(member)
-            for one in group.rounds:
-                if one.stamp > member.upto:
-                    _miss(member, one)
+            for one in group.due(member.upto):
+                _miss(member, one)
             member.upto = self._stamp
 
     def _seal_of(self, member: Member) -> None:
@@ -325,35 +354,41 @@ class Fanout:
             self._seal(member.group)
 
     def _seal(self, group: Group) -> None:
-        """Make a round of what a group has gathered."""
-        del self._dirty[group]
         self._stamp += 1
-        one = _Round(self._stamp, group)
-        group.pending, group.bytes, group.starts = [], 0, {}
-        group.rounds.append(one)
-        self._rounds.append(one)
-        self._waiting_bytes += one.bytes
-        self._work.set()
+        self._waiting_bytes += group.seal(self._stamp).bytes
 
-    async def _go_round(self, one: _Round) -> None:
-        for number, member in enumerate(one.members, start=1):
-            self._give(member, one)
-            if number % _LOOK_EVERY == 0 and (number % _MOST_A_TURN == 0 or trio.current_time() > self._turn):
-                await self._yield()
-        self._rounds.popleft()
-        one.group.rounds.popleft()
-        self._waiting_bytes -= one.bytes
+    def _forget(self, group: Group, upto: int) -> None:
+        self._waiting_bytes -= group.forget(upto)
         if self._waiting_bytes <= BACKLOG_BYTES:
             self._room.set()
             self._room = trio.Event()
-        if trio.current_time() > self._turn or len(one.members) >= _LOOK_EVERY:
+
+    async def _lap(self, group: Group) -> None:
+        """Give each member of a group what there is for it when its turn comes."""
+        del self._dirty[group]  # what is published from now on takes another lap
+        if group.pending:
+            self._seal(group)
+        upto, members = group.stamp, list(group.members)
+        for number, member in enumerate(members, start=1):
+            if member.upto < group.stamp and member.group is group:
+                self._give_all(member, group)
+            if number % _LOOK_EVERY == 0 and (number % _MOST_A_TURN == 0 or trio.current_time() > self._turn):
+                await self._yield()
+                if group.pending:
+                    self._seal(group)
+        self._forget(group, upto)
+        if trio.current_time() > self._turn or len(members) >= _LOOK_EVERY:
             await self._yield()
 
     async def _yield(self) -> None:
         await trio.lowlevel.checkpoint()
         self._turn = trio.current_time() + _TURN_S
 
-    def _give(self, member: Member, one: _Round) -> None:
+    def _give_all(self, member: Member, group: Group) -> None:
+        for one in group.due(member.upto):
+            self._give(member, one)
+
+    def _give(self, member: Member, one: Round) -> None:
         if member.upto >= one.stamp or member.gone:
             return
         member.upto = one.stamp
@@ -366,6 +401,22 @@ class Fanout:
         member.missed()
 
 
-def _miss(member: Member, one: _Round) -> None:
+def _miss(member: Member, one: Round) -> None:
     for channel, before in one.starts.items():
         member.behind.setdefault(channel, before)
+
+
+def _stamp(one: Round) -> int:
+    return one.stamp
+
+
+def _together(rounds: Sequence[Round]) -> list[Round]:
+    """The same in fewer rounds, each of so many bytes that it begins none with more than `BATCH_BYTES`."""
+    found: list[Round] = []
+    for one in rounds:
+        if found and found[-1].bytes + one.bytes <= BATCH_BYTES:
+            last = found.pop()
+            starts = {**one.starts, **last.starts}
+            one = Round(one.stamp, [*last.batch.frames, *one.batch.frames], last.bytes + one.bytes, starts)
+        found.append(one)
+    return found
