@@ -68,7 +68,7 @@ class Desk:
     def __init__(
         self, bus: Bus, live: Live, accounts: AccountService, settings: SocketSettings, seams: Seams
     ) -> None:
-        self.hub = Hub()
+        self.hub = Hub(settings.outbox_bytes)
         self.tickets = Tickets(seams)
         self.connections: dict[Connection, None] = {}
         self.strangers = Strangers(settings.strangers_per_address)

@@ -138,8 +138,13 @@ class Member:
 class Catchup(Protocol):
     """Tells what somebody who missed something is owed."""
 
-    def owed(self, channel: Channel, after: Positions) -> list[bytes]:
-        """Frames that bring a member of a channel from there to the present."""
+    def owed(self, channel: Channel, after: Positions) -> tuple[list[bytes], Positions | None]:
+        """Frames that bring a member of a channel from there to the present.
+
+        Returns:
+            The frames, and where they bring it to if that is not the present yet, so that no more wait
+            for it at a time than may.
+        """
         ...
 
 
@@ -299,7 +304,9 @@ class Fanout:
         self._overtake(member)
         while member.behind:
             channel = next(iter(member.behind))
-            frames = self._catchup.owed(channel, member.behind.pop(channel))
+            frames, reached = self._catchup.owed(channel, member.behind.pop(channel))
+            if reached is not None:
+                member.behind[channel] = reached
             if frames:
                 member.hold(Batch(frames))
                 return True

@@ -6,8 +6,9 @@ room wants it, however many there are; `fanout` carries the frames to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
@@ -21,6 +22,9 @@ from deltastream.sockets.rooms import GENERAL, Room
 from deltastream.sockets.streams import Entry, Stream, stream_name
 
 __all__ = ["Hub", "Missing", "NotThere"]
+
+ANSWER_BYTES: Final = 1 << 20
+"""Of what somebody lacks so much is handed over at once; the rest when that has left."""
 
 
 class NotThere(LookupError):
@@ -66,9 +70,14 @@ class Hub:
     Attributes:
         fanout: carries its frames.
         streams: by name.
+
+    Args:
+        answer_bytes: the most that is handed to somebody at once of what it lacks, save that a message or
+            the snapshot of a stream goes as a whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answer_bytes: int = ANSWER_BYTES) -> None:
+        self._answer_bytes = answer_bytes
         self.fanout = Fanout(self)
         self.streams: dict[str, Stream] = {}
         self._by_topic: dict[str, Stream] = {}
@@ -166,7 +175,8 @@ class Hub:
         Returns:
             The answer, and what to call as soon as that has been handed over, before anything else is
             taken: it hands over what the member lacks, and everything from then on. With True, or where
-            the member is blocked, what it lacks is handed over later, as of who has fallen behind.
+            the member is blocked, or lacks too much, what it lacks is handed over later, as of who has
+            fallen behind.
 
         Raises:
             NotThere: there is no such room.
@@ -179,24 +189,28 @@ class Hub:
         def begin(later: bool) -> None:
             if member.gone:
                 pass  # closed, for what it was told of other rooms was too much
-            elif later or member.blocked:
+            elif later or member.blocked or (frames := lacking()) is None:
                 after = {stream.name: Place(stream.epoch, seen) for stream, _, seen in since or ()}
                 self.fanout.enter(member, [channel])
                 self.fanout.put_behind(member, channel, after)
             else:
-                hand_over()
+                self.fanout.tell(member, frames + self._standing(channel, streams))
+                self.fanout.enter(member, [channel])
             if member.gone:
                 self._close([channel])
 
-        def hand_over() -> None:
+        def lacking() -> list[bytes] | None:
             frames: list[bytes] = []
+            room = self._answer_bytes
             for stream, entries, seen in since or ():
-                frames += self._several(channel, stream, entries, seen)
+                for frame in self._several(channel, stream, entries, seen):
+                    room -= len(frame)
+                    if room < 0:
+                        return None
+                    frames.append(frame)
             for stream in streams if since is None else ():
                 frames += self._snapshot(channel, stream, None)
-            frames += self._standing(channel, streams)
-            self.fanout.tell(member, frames)
-            self.fanout.enter(member, [channel])
+            return frames
 
         return joined(room, streams, since), begin
 
@@ -233,27 +247,37 @@ class Hub:
                 (seqs[str(channel.room)],) = by_stream.values()
         return seqs
 
-    def owed(self, channel: Channel, after: Positions) -> list[bytes]:
+    def owed(self, channel: Channel, after: Positions) -> tuple[list[bytes], Positions | None]:
         """The newest state of whatever a channel has published after a position; see `fanout.Catchup`."""
         frames: list[bytes] = []
-        positions = self._rooms[channel.room].positions
+        positions, reached = self._rooms[channel.room].positions, dict(after)
         streams = [self.streams[name] for name in positions]
+        room = self._answer_bytes
         for stream in streams:
-            frames += self._news(channel, stream, positions[stream.name], after.get(stream.name))
-        return frames + self._standing(channel, streams)
+            for place, some in self._news(channel, stream, positions[stream.name], after.get(stream.name)):
+                room -= sum(map(len, some))
+                if room < 0 and frames:
+                    return frames, reached
+                frames += some
+                reached[stream.name] = place
+        return frames + self._standing(channel, streams), None
 
-    def _news(self, channel: Channel, stream: Stream, place: Place, before: Place | None) -> list[bytes]:
-        """What brings somebody who has fallen behind in a stream from there to the present."""
+    def _news(
+        self, channel: Channel, stream: Stream, place: Place, before: Place | None
+    ) -> Iterator[tuple[Place, list[bytes]]]:
+        """What brings somebody who has fallen behind in a stream from there to the present, and how far."""
         if before is None:
-            return self._snapshot(channel, stream, None)
-        if before.epoch != place.epoch or before.seq < stream.floor <= place.seq:
-            return self._snapshot(channel, stream, stream.reason)
-        if before.seq >= place.seq:
-            return []
-        changed = [entry for entry in stream.changed(before.seq) if takes(channel.room, entry)]
-        if changed and changed[-1].seq == place.seq:
-            return self._several(channel, stream, changed, before.seq)
-        return self._snapshot(channel, stream, None)  # the last that came has changed no state
+            yield place, self._snapshot(channel, stream, None)
+        elif before.epoch != place.epoch or before.seq < stream.floor <= place.seq:
+            yield place, self._snapshot(channel, stream, stream.reason)
+        elif before.seq < place.seq:
+            changed = [entry for entry in stream.changed(before.seq) if takes(channel.room, entry)]
+            if changed and changed[-1].seq == place.seq:
+                frames = self._several(channel, stream, changed, before.seq)
+                for entry, frame in zip(changed, frames, strict=True):
+                    yield Place(place.epoch, entry.seq), [frame]
+            else:  # the last that came has changed no state
+                yield place, self._snapshot(channel, stream, None)
 
     def _stream(self, name: str, topic: str) -> Stream:
         stream = self.streams.get(name)
@@ -367,21 +391,21 @@ class Hub:
             for part, entry in enumerate(entries, start=1)
         ]
 
-    def _several(self, channel: Channel, stream: Stream, entries: Sequence[Entry], seen: int) -> list[bytes]:
+    def _several(
+        self, channel: Channel, stream: Stream, entries: Sequence[Entry], seen: int
+    ) -> Iterator[bytes]:
         """Updates one after another, for somebody who has seen a position.
 
         A chain is sent as what it changes only where that is among them: who was lost while it caught up
         may stand at a position without all that led there.
         """
-        frames = []
         sent = set[int]()
         for entry in entries:
             update = Frames(channel.room, stream, entry)
             whole = channel.full or entry.base not in sent
-            frames.append(update.update(channel.form, seen + 1, whole=whole))
+            yield update.update(channel.form, seen + 1, whole=whole)
             sent.add(entry.seq)
             seen = entry.seq
-        return frames
 
     def _standing(self, channel: Channel, streams: Sequence[Stream]) -> list[bytes]:
         """The market status of every product of a room."""

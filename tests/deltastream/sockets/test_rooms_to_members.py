@@ -24,7 +24,7 @@ from deltastream.sockets import fanout
 from deltastream.sockets._frames import Frames
 from deltastream.sockets.commands import Resume
 from deltastream.sockets.fanout import Batch, Form, Member
-from deltastream.sockets.hub import Hub, NotThere
+from deltastream.sockets.hub import ANSWER_BYTES, Hub, NotThere
 from deltastream.sockets.rooms import parse
 from deltastream.sockets.streams import stream_name
 from deltastream.sockets.updates import chain_data, microseconds, summary_data, surface_data, tick_data
@@ -45,6 +45,9 @@ FORMS = {
     for encoding in ("json", "msgpack")
 }
 DECODE: dict[str, Callable[[bytes], Any]] = {"json": msgspec.json.decode, "msgpack": msgspec.msgpack.decode}
+ANSWER = 12_000
+"""Bytes of an answer where it is small."""
+
 TOPICS = {"product": "market.tick.", "chain": "enriched.chain.", "surface": "analytics.surface."}
 
 
@@ -180,8 +183,8 @@ class Truth:
 class Stand:
     """A hub, its fan-out, the log, and members."""
 
-    def __init__(self, model_client: Any) -> None:
-        self.hub = Hub()
+    def __init__(self, model_client: Any, answer_bytes: int = ANSWER_BYTES) -> None:
+        self.hub = Hub(answer_bytes)
         self.truth = Truth()
         self.members: dict[int, SimMember] = {}
         self.clients: list[Any] = []
@@ -263,11 +266,13 @@ class Stand:
             assert seq <= streams[name].seq
 
 
-def run(work: Callable[[Stand, trio.Nursery], Any], model_client: Any) -> None:
+def run(
+    work: Callable[[Stand, trio.Nursery], Any], model_client: Any, answer_bytes: int = ANSWER_BYTES
+) -> None:
     """Run in virtual time, with the fan-out at work."""
 
     async def main() -> None:
-        stand = Stand(model_client)
+        stand = Stand(model_client, answer_bytes)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stand.hub.fanout.run)
             await work(stand, nursery)
@@ -346,6 +351,15 @@ def test_everybody_comes_to_the_servers_state(model_client: Any, random_message:
     run(lambda stand, _: scenario(stand, rng, random_message, 120), model_client)
 
 
+@given(st.integers(0, 2**32), st.sampled_from((0, 500, 3000)))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_everybody_comes_there_in_small_pieces(
+    model_client: Any, random_message: Any, seed: int, answer_bytes: int
+):
+    rng = random.Random(seed)
+    run(lambda stand, _: scenario(stand, rng, random_message, 120), model_client, answer_bytes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100))
 def test_everybody_comes_to_the_servers_state_in_the_long_run(
@@ -373,6 +387,45 @@ def test_who_fell_behind_a_message_that_came_late_has_lost_nothing(model_client:
         assert client.snapshots == [None, None]
 
     run(late, model_client)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_who_resumes_after_much_is_not_held_more_for_than_may_be(
+    model_client: Any, chain: Any, remembered: bool
+):
+    """It is given the newest of every chain, some after the others have left."""
+    expiries = ("2026-11-24", "2026-12-01", "2026-12-29")
+
+    async def resumed(stand: Stand, nursery: trio.Nursery) -> None:
+        def publish(second: int, expiry: str) -> None:
+            made = chain(T0 + second * 10**9, expiry=expiry, strikes=40, spot=float(second))
+            made.columns[1] = second + 0.123456
+            stand.publish("enriched.chain.NIFTY", made)
+
+        def come(free: int) -> SimMember:
+            stand.connect(0, "json", free)
+            stand.enter(0, ["chain:NIFTY"], resume=True, full=False, later=False)
+            return stand.members[0]
+
+        for second, expiry in enumerate(expiries):
+            publish(second, expiry)
+        come(1 << 30)
+        await stand.settle()
+        stand.disconnect(0)
+        for second in range(10, 40):
+            publish(second, expiries[second % 3])
+        if not remembered:
+            stand.hub.streams["chain:NIFTY"]._past.clear()
+        member = come(0)
+        largest = len(msgspec.json.encode(chain_data(chain(strikes=40)))) + 1000
+        while member.blocked or member.held:
+            assert len(member.held) <= ANSWER + largest
+            member.grow(500)
+        await stand.settle()
+        assert member.most <= ANSWER + largest
+        assert stand.clients[0].snapshots == [None], "none but the first: it has resumed"
+
+    run(resumed, model_client, ANSWER)
 
 
 def test_who_is_lost_amid_catching_up_resumes_what_it_has(model_client: Any, chain: Any):

@@ -30,7 +30,7 @@ def test_change_sent_to_who_lacks_its_base(planted):
 def test_newest_dropped_by_conflation(planted):
     def bug(original):
         def _news(self, channel, stream, place, before):
-            return original(self, channel, stream, place, before)[:-1]
+            yield from list(original(self, channel, stream, place, before))[:-1]
 
         return _news
 
