@@ -105,14 +105,16 @@ class Desk:
                 self.drain()
 
     async def _follow(self, follower: Follower) -> None:
-        turn = trio.current_time() + _TURN_S
         while True:
-            for item in await follower.batch(_PIECE):
+            items = await follower.batch(_PIECE)
+            turn = trio.current_time() + _TURN_S
+            for item in items:
                 await self.hub.fanout.room()
                 self.hub.take(item)
                 if trio.current_time() > turn:
                     await trio.lowlevel.checkpoint()
                     turn = trio.current_time() + _TURN_S
+            self.hub.fanout.carry()
 
     def statistics(self, url: str | None) -> SocketStatistics:
         """What has been done so far.

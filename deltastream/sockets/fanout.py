@@ -4,7 +4,8 @@ Members that are in exactly the same channels form a group. What is published ga
 concerned. A *lap* goes to each member of one group, and gives it all that the group has gathered since
 it was last there, in one write: what is published amid a lap is given from there on, and to those
 before in the next. So nothing waits for longer than a lap takes, however busy it is; and the busier,
-the more frames leave together, and what each costs falls.
+the more frames leave together, and what each costs falls. Where members are few they are given it right
+away.
 
 A member whose socket takes nothing more is passed over, at no cost to anybody, and what it misses is
 not kept: once it takes something again, `Catchup` gives it the newest state of one channel after the
@@ -262,6 +263,19 @@ class Fanout:
                 self._seal(group)
         if channel.groups:
             self._work.set()
+
+    def carry(self) -> None:
+        """Hand over at once what has been published, where few are to have it: no turn is taken for it.
+
+        What more than a few are to have is left to `run`.
+        """
+        few = _LOOK_EVERY
+        for group in list(self._dirty):
+            few -= len(group.members)
+            if few < 0:
+                return
+            for member in list(group.members):
+                self.settle(member)
 
     def tell(self, member: Member, frames: Sequence[bytes]) -> None:
         """Hand frames to one member, after all that has been published to it so far."""

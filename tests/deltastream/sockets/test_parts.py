@@ -316,6 +316,24 @@ async def test_a_round_lets_others_have_their_turn(autojump_clock: Any, forms: A
     assert all([len(batch.frames) for batch in member.batches[1:]] == [3] for member in members)
 
 
+@pytest.mark.parametrize("count", [1, 8, 9, 100])
+def test_few_are_given_what_is_published_without_a_turn_of_the_loop(forms: Any, tick: Any, count: int):
+    kinds, _ = forms
+    hub = Hub()
+    hub.take(Record("market.tick.NIFTY", Position("e", 1), tick()))
+    members = [Counting(kinds["json"]) for _ in range(count)]
+    for member in members:
+        hub.enter(member, parse("product:NIFTY"))[1](False)
+        member.batches.clear()
+    for number in range(2, 5):
+        hub.take(Record("market.tick.NIFTY", Position("e", number), tick(number * S)))
+    hub.fanout.carry()
+    given = [3] if count <= 8 else []
+    assert all([len(batch.frames) for batch in member.batches] == given for member in members)
+    hub.fanout.carry()
+    assert all(len(member.batches) == len(given) for member in members)
+
+
 async def test_no_more_is_taken_than_can_be_carried(autojump_clock: Any, forms: Any, chain: Any):
     kinds, _ = forms
     hub = Hub()

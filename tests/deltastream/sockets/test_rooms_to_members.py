@@ -338,6 +338,8 @@ async def scenario(stand: Stand, rng: random.Random, make: Any, steps: int) -> N
         else:
             await trio.testing.wait_all_tasks_blocked()
         if rng.random() < 0.3:
+            stand.hub.fanout.carry()
+        if rng.random() < 0.3:
             await trio.lowlevel.checkpoint()
         if rng.random() < 0.02:
             await stand.settle()
