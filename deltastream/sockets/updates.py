@@ -8,7 +8,7 @@ rows that differ anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Final
 
@@ -119,8 +119,7 @@ def summary_data(chain: EnrichedChain) -> dict[str, Any]:
 
 def chain_data(chain: EnrichedChain) -> dict[str, Any]:
     """A whole chain."""
-    columns = {name: _plain(row, chain.columns[row]) for row, name in enumerate(ENRICHED_COLUMNS)}
-    return {**summary_data(chain), "columns": columns}
+    return {**summary_data(chain), "columns": _named(range(len(ENRICHED_COLUMNS)), chain.columns)}
 
 
 def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> dict[str, Any] | None:
@@ -144,7 +143,7 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
         "base": base_seq,
         "head": {name: value for name, value in now.items() if value != before[name]},
         "rows": rows.tolist(),
-        "columns": {ENRICHED_COLUMNS[name]: _plain(name, new[name, rows]) for name in names.tolist()},
+        "columns": _named(names.tolist(), new[np.ix_(names, rows)]),
     }
 
 
@@ -153,14 +152,30 @@ def _sent(value: Any) -> Any:
     return value if not isinstance(value, float) or isfinite(value) else None
 
 
-def _plain(row: int, values: Columns) -> list[float | int | None]:
-    """A column as numbers and nulls; whole ones without a fraction, where they can be told apart."""
-    numbers: list[float] = values.tolist()
-    if row in _WHOLE:
-        return [_whole(value) for value in numbers]
-    if isfinite(sum(numbers)):  # none of them is infinite or none
-        return numbers  # type: ignore[return-value]  # a list of floats is one of floats and nulls to read
-    return [value if isfinite(value) else None for value in numbers]
+def _named(rows: Sequence[int], values: Columns) -> dict[str, list[Any]]:
+    """Columns by name, as numbers and nulls; whole ones without a fraction, where they can be told apart.
+
+    Most columns are wholly there or wholly absent, which is seen for all of them at once.
+
+    Args:
+        rows: of the whole matrix, whose values these are.
+    """
+    there = np.isfinite(values)
+    counts: list[int] = there.sum(axis=1).tolist()
+    named: dict[str, list[Any]] = {}
+    for row, column, count in zip(rows, values, counts, strict=True):
+        every = count == len(column)
+        if not count:
+            plain: list[Any] = [None] * len(column)
+        elif row in _WHOLE:
+            small = every and bool((np.abs(column) <= _LARGEST_WHOLE).all())
+            plain = column.astype(np.int64).tolist() if small else list(map(_whole, column.tolist()))
+        elif every:
+            plain = column.tolist()
+        else:
+            plain = [value if isfinite(value) else None for value in column.tolist()]
+        named[ENRICHED_COLUMNS[row]] = plain
+    return named
 
 
 def _whole(value: float) -> float | int | None:

@@ -102,6 +102,27 @@ def test_numbers_that_are_not_there_are_null_and_whole_ones_whole(chain: Any):
     assert b"[1700000000000000,null]" in msgspec.json.encode(plain["call_last_trade_us"])
 
 
+@given(
+    st.integers(0, 4).flatmap(
+        lambda strikes: arrays(
+            np.float64, (ROWS, strikes), elements=st.floats() | st.integers(-(2**55), 2**55).map(float)
+        )
+    )
+)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_number_of_a_chain_is_sent_as_itself_or_null(chain: Any, columns: Any):
+    plain = chain_data(chain(columns=columns))["columns"]
+    for name, values in zip(ENRICHED_COLUMNS, columns.tolist(), strict=True):
+        whole = name.endswith(("iv_status", "buildup", "last_trade_us"))
+        for sent, value in zip(plain[name], values, strict=True):
+            if not math.isfinite(value):
+                assert sent is None
+            elif whole and abs(value) <= 2**53:
+                assert same(sent, int(value))
+            else:
+                assert same(sent, value)
+
+
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
 def test_what_is_no_number_is_null_in_the_head_as_well(chain: Any, tick: Any, number: float):
     """MessagePack would tell it, and a change would be told for ever of what does not equal itself."""
