@@ -56,7 +56,9 @@ class Enricher:
     async def _process(self, consumer: Consumer, batch: list[Delivery]) -> None:
         done: list[Delivery] = []
         derived: list[Entry] = []
-        for delivery in batch:
+        for number, delivery in enumerate(batch):
+            if number:
+                await trio.lowlevel.checkpoint()
             try:
                 derived.append(await self._enriched(delivery))
             except BaseException as error:
@@ -65,7 +67,6 @@ class Enricher:
                 await consumer.fail(delivery, error)
             else:
                 done.append(delivery)
-            await trio.lowlevel.checkpoint()
         await consumer.ack(done, emit=derived)
         now = self._seams.clock.now_ns()
         for delivery in done:

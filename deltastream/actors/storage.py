@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -16,6 +17,8 @@ from supervisors import Context
 __all__ = ["Storage"]
 
 BATCH: Final = 128
+GATHER_S: Final = 0.01
+"""How long what has come waits for more; whoever is to be told of it goes first meanwhile."""
 ACK_S: Final = 1.0
 """How long what took effect may wait to be acknowledged together with what comes next."""
 RETRY_FIRST_S: Final = 0.1
@@ -55,12 +58,10 @@ class Storage:
 
     async def _round(self, ctx: Context, consumer: Consumer) -> None:
         """Apply batch after batch for a while, then acknowledge them together."""
-        done = await self._applied(ctx, consumer, await consumer.batch(BATCH))
+        done = await self._applied(ctx, consumer, await _gathered(consumer, math.inf))
         until = trio.current_time() + ACK_S
         while trio.current_time() < until:
-            batch: list[Delivery] = []
-            with trio.move_on_at(until):
-                batch = await consumer.batch(BATCH)
+            batch = await _gathered(consumer, until)
             if batch:
                 done += await self._applied(ctx, consumer, batch)
         await consumer.ack(done)
@@ -79,6 +80,17 @@ class Storage:
         else:
             return batch
         return [done for delivery in batch for done in await self._applied(ctx, consumer, [delivery])]
+
+
+async def _gathered(consumer: Consumer, until: float) -> list[Delivery]:
+    """A batch that begins to come before a Trio time, with what follows at once; empty where none does."""
+    gathered: list[Delivery] = []
+    with trio.move_on_at(until) as scope:
+        gathered += await consumer.batch(BATCH)
+        scope.deadline = trio.current_time() + GATHER_S
+        while len(gathered) < BATCH:
+            gathered += await consumer.batch(BATCH - len(gathered))
+    return gathered
 
 
 async def _patiently(ctx: Context, call: Callable[[], Awaitable[T]]) -> T:
