@@ -2,8 +2,9 @@
 
     python benches/_path.py PORT TOKEN SECONDS
 
-Prints a JSON object: by kind of update, milliseconds from the time that the update carries, which is
-when the feed made what it comes from, to its arrival. Snapshots are not counted.
+It begins once every product of the default settings has chains, and with them rooms. Prints a JSON
+object: by kind of update, milliseconds from the time that the update carries, which is when the feed
+made what it comes from, to its arrival. Snapshots are not counted.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from _crowd import masked, switched
 from _http import HOST
 
+from deltastream.feeds.synthetic.settings import SyntheticSettings
+
 READ_BYTES = 1 << 18
 SETTLE_S = 2.0
 SPEAK_S = 5.0
+AGAIN_S = 0.2
 
 
 class Client:
@@ -49,6 +54,15 @@ class Client:
                 self._rest = self._rest[end[1] :]
         return found
 
+    def has_chains_of(self, products: Iterable[str]) -> bool:
+        """Whether there are any, of each."""
+        self.send({"id": 1, "op": "products"})
+        known = None
+        while known is None:
+            for text in self.messages():
+                known = json.loads(text).get("products", known)
+        return all(known.get(product) for product in products)
+
 
 def _end(data: bytes) -> tuple[int, int] | None:
     """Where the payload of the first frame begins and ends; None where its length has not come."""
@@ -62,11 +76,9 @@ def _end(data: bytes) -> tuple[int, int] | None:
 
 def main() -> None:
     client = Client(int(sys.argv[1]), sys.argv[2])
-    client.send({"id": 1, "op": "products"})
-    products: dict[str, Any] = {}
-    while not products:
-        for text in client.messages():
-            products |= json.loads(text).get("products", {})
+    products = SyntheticSettings().products
+    while not client.has_chains_of(products):
+        time.sleep(AGAIN_S)
     rooms = [f"{kind}:{product}" for product in products for kind in ("product", "chain", "surface")]
     client.send({"id": 2, "op": "subscribe", "rooms": rooms})
     found: dict[str, list[float]] = {}
