@@ -1,4 +1,4 @@
-"""From messages to members that block, return, join, leave and resume: all come to the server's state.
+"""A hub with members that block, return, join, leave and resume, and the truth that they must come to.
 
 The law: whatever a correct client, which knows the rules of the protocol alone, has at the end is what
 the server has; it has never been sent a gap that it was not told of, nor the same thing twice, and no
@@ -8,20 +8,16 @@ heartbeat has claimed more than it was sent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
 from deltastream.sockets import events as e
-from deltastream.sockets import fanout
-from deltastream.sockets._frames import Frames
 from deltastream.sockets.commands import Resume
 from deltastream.sockets.fanout import Batch, Form, Member
 from deltastream.sockets.hub import ANSWER_BYTES, Hub, NotThere
@@ -45,9 +41,6 @@ FORMS = {
     for encoding in ("json", "msgpack")
 }
 DECODE: dict[str, Callable[[bytes], Any]] = {"json": msgspec.json.decode, "msgpack": msgspec.msgpack.decode}
-ANSWER = 12_000
-"""Bytes of an answer where it is small."""
-
 TOPICS = {"product": "market.tick.", "chain": "enriched.chain.", "surface": "analytics.surface."}
 
 
@@ -266,19 +259,21 @@ class Stand:
             assert seq <= streams[name].seq
 
 
-def run(
-    work: Callable[[Stand, trio.Nursery], Any], model_client: Any, answer_bytes: int = ANSWER_BYTES
-) -> None:
-    """Run in virtual time, with the fan-out at work."""
+@pytest.fixture
+def run(model_client: Any) -> Callable[..., None]:
+    """Runs work over a stand in virtual time, with the fan-out at work."""
 
-    async def main() -> None:
-        stand = Stand(model_client, answer_bytes)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stand.hub.fanout.run)
-            await work(stand, nursery)
-            nursery.cancel_scope.cancel()
+    def run(work: Callable[[Stand], Awaitable[None]], answer_bytes: int = ANSWER_BYTES) -> None:
+        async def main() -> None:
+            stand = Stand(model_client, answer_bytes)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stand.hub.fanout.run)
+                await work(stand)
+                nursery.cancel_scope.cancel()
 
-    trio.run(main, clock=trio.testing.MockClock())
+        trio.run(main, clock=trio.testing.MockClock())
+
+    return run
 
 
 @pytest.fixture
@@ -305,7 +300,7 @@ def random_message(chain: Any, tick: Any, surface: Any, status: Any) -> Callable
     return make
 
 
-async def scenario(stand: Stand, rng: random.Random, make: Any, steps: int) -> None:
+async def _live(stand: Stand, rng: random.Random, make: Any, steps: int) -> None:
     """Anything that can happen, at random."""
     for step in range(steps):
         number = rng.randrange(5)
@@ -346,168 +341,7 @@ async def scenario(stand: Stand, rng: random.Random, make: Any, steps: int) -> N
     await stand.settle()
 
 
-@given(st.integers(0, 2**32))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_everybody_comes_to_the_servers_state(model_client: Any, random_message: Any, seed: int):
-    rng = random.Random(seed)
-    run(lambda stand, _: scenario(stand, rng, random_message, 120), model_client)
-
-
-@given(st.integers(0, 2**32), st.sampled_from((0, 500, 3000)))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_everybody_comes_there_in_small_pieces(
-    model_client: Any, random_message: Any, seed: int, answer_bytes: int
-):
-    rng = random.Random(seed)
-    run(lambda stand, _: scenario(stand, rng, random_message, 120), model_client, answer_bytes)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100))
-def test_everybody_comes_to_the_servers_state_in_the_long_run(
-    model_client: Any, random_message: Any, seed: int
-):
-    rng = random.Random(seed)
-    run(lambda stand, _: scenario(stand, rng, random_message, 1500), model_client)
-
-
-def test_who_fell_behind_a_message_that_came_late_has_lost_nothing(model_client: Any, chain: Any):
-    async def late(stand: Stand, nursery: trio.Nursery) -> None:
-        def publish(second: int, spot: float) -> None:
-            stand.publish("enriched.chain.NIFTY", chain(T0 + second * 10**9, spot=spot))
-
-        publish(1, 1.0)
-        stand.connect(0, "json", 1 << 30)
-        stand.enter(0, ["chain:NIFTY"], resume=False, full=False, later=False)
-        stand.members[0].free = 0
-        publish(3, 3.0)
-        await trio.testing.wait_all_tasks_blocked()
-        publish(2, 2.0)
-        await stand.settle()
-        (client,) = stand.clients
-        assert client.rooms["chain:NIFTY"]["chain:NIFTY"].seq == 3
-        assert client.snapshots == [None, None]
-
-    run(late, model_client)
-
-
-@pytest.mark.parametrize("remembered", [True, False])
-def test_who_resumes_after_much_is_not_held_more_for_than_may_be(
-    model_client: Any, chain: Any, remembered: bool
-):
-    """It is given the newest of every chain, some after the others have left."""
-    expiries = ("2026-11-24", "2026-12-01", "2026-12-29")
-
-    async def resumed(stand: Stand, nursery: trio.Nursery) -> None:
-        def publish(second: int, expiry: str) -> None:
-            made = chain(T0 + second * 10**9, expiry=expiry, strikes=40, spot=float(second))
-            made.columns[1] = second + 0.123456
-            stand.publish("enriched.chain.NIFTY", made)
-
-        def come(free: int) -> SimMember:
-            stand.connect(0, "json", free)
-            stand.enter(0, ["chain:NIFTY"], resume=True, full=False, later=False)
-            return stand.members[0]
-
-        for second, expiry in enumerate(expiries):
-            publish(second, expiry)
-        come(1 << 30)
-        await stand.settle()
-        stand.disconnect(0)
-        for second in range(10, 40):
-            publish(second, expiries[second % 3])
-        if not remembered:
-            stand.hub.streams["chain:NIFTY"]._past.clear()
-        member = come(0)
-        largest = len(msgspec.json.encode(chain_data(chain(strikes=40)))) + 1000
-        while member.blocked or member.held:
-            assert len(member.held) <= ANSWER + largest
-            member.grow(500)
-        await stand.settle()
-        assert member.most <= ANSWER + largest
-        assert stand.clients[0].snapshots == [None], "none but the first: it has resumed"
-
-    run(resumed, model_client, ANSWER)
-
-
-def test_who_is_lost_amid_catching_up_resumes_what_it_has(model_client: Any, chain: Any):
-    """It has been given the newest of one chain, for which an older change of another was left out."""
-
-    async def lost(stand: Stand, nursery: trio.Nursery) -> None:
-        def publish(second: int, expiry: str) -> None:
-            made = chain(T0 + second * 10**9, expiry=expiry, strikes=40, spot=float(second))
-            stand.publish("enriched.chain.NIFTY", made)
-
-        async def come(free: int) -> None:
-            stand.connect(0, "json", free)
-            stand.enter(0, ["chain:NIFTY"], resume=True, full=False, later=False)
-            await trio.testing.wait_all_tasks_blocked()
-
-        one, other = "2026-11-24", "2026-12-01"
-        publish(1, one)
-        publish(2, other)
-        await come(1 << 30)
-        stand.members[0].free = 0
-        for second, expiry in enumerate((one, other, one, other), start=3):
-            publish(second, expiry)
-            await trio.testing.wait_all_tasks_blocked()
-        have = stand.clients[0].rooms["chain:NIFTY"]["chain:NIFTY"]
-        while have.seq < 5:
-            stand.members[0].grow(100)
-        await come(1 << 30)
-        await stand.settle()
-        assert have.seq == 6
-
-    run(lost, model_client)
-
-
-def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is passed over is not remembered to have missed anything."""
-    monkeypatch.setattr(fanout, "_miss", lambda member, one: None)
-
-
-def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats tell where rooms stand, whatever was sent."""
-
-    def standing(hub: Hub, member: Member) -> dict[str, int | dict[str, int]]:
-        seqs: dict[str, int | dict[str, int]] = {}
-        for room in hub.rooms(member):
-            places = hub._rooms[room].positions
-            by_stream = {name: place.seq for name, place in places.items()}
-            seqs[str(room)] = by_stream if str(room) == "general" else next(iter(by_stream.values()))
-        return seqs
-
-    monkeypatch.setattr(Hub, "standing", standing)
-
-
-def overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on its way to who catches up is forgotten."""
-
-    def overtake(self: Any, member: Member) -> None:
-        self._seal_of(member)
-        member.upto = self._stamp
-
-    monkeypatch.setattr(fanout.Fanout, "_overtake", overtake)
-
-
-def unbased(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everybody is sent changes, who has fallen behind as well."""
-    update = Frames.update
-    monkeypatch.setattr(Frames, "update", lambda *args, whole: update(*args, whole=False))
-
-
-@pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased])
-def test_planted_bugs_are_found(
-    model_client: Any, random_message: Any, monkeypatch: pytest.MonkeyPatch, plant: Callable[..., None]
-):
-    plant(monkeypatch)
-    found = False
-    for seed in range(40):
-        rng = random.Random(seed)
-        try:
-            run(lambda stand, _, rng=rng: scenario(stand, rng, random_message, 200), model_client)
-        except* (AssertionError, KeyError):
-            found = True
-        if found:
-            return
-    pytest.fail("nobody noticed")
+@pytest.fixture
+def scenario(random_message: Any) -> Callable[[int, int], Callable[[Stand], Awaitable[None]]]:
+    """What a seed has happen to a stand in so many steps."""
+    return lambda seed, steps: lambda stand: _live(stand, random.Random(seed), random_message, steps)
