@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
-from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -95,7 +93,6 @@ class Guest:
             )
         if isinstance(line, socket.socket):
             line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            _pace_nothing_at_home(line)
         return PlainConnection(
             session,
             form,
@@ -107,13 +104,3 @@ class Guest:
             nursery=tasks,
             readiness=readiness,
         )
-
-
-def _pace_nothing_at_home(sock: socket.socket) -> None:
-    """Have the kernel send to a client on this machine at once.
-
-    Where its default is BBR it keeps a small message back, by a timer of its own for each socket, until
-    the rate that it has seen allows for it: of messages as rare as ours that is a low one.
-    """
-    if sys.platform == "linux" and ip_address(sock.getpeername()[0].partition("%")[0]).is_loopback:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
