@@ -18,6 +18,7 @@ __all__ = ["Derivations"]
 _REFERENCES: Final = (("last", "prev_close"), ("oi", "prev_oi"))
 _DAY_NS: Final = 86_400 * 10**9
 _IST_NS: Final = 19_800 * 10**9
+_INDIAN: Final = ("NIFTY", "BANKNIFTY", "FINNIFTY", "SENSEX")
 _LATEST_KEPT: Final = 4
 
 
@@ -269,5 +270,5 @@ def _filled(market: OptionChain, reference: EnrichedChain, lacking: list[tuple[i
 
 def _day(chain: OptionChain | EnrichedChain) -> int:
     """The date of a chain in its exchange's zone, as a number; New York's winter time will do."""
-    ahead = _IST_NS if chain.currency == "INR" else -5 * 3600 * 10**9
+    ahead = _IST_NS if chain.root in _INDIAN else -5 * 3600 * 10**9
     return (chain.ts_event + ahead) // _DAY_NS
