@@ -118,7 +118,7 @@ class Sockets:
     def _bounds(self, desk: Desk) -> None:
         """What waits for a client is bounded, whatever it does: beyond the bound nothing is added.
 
-        One answer, with all that was missed, finds room in an outbox however large it is.
+        The snapshots of rooms that are entered together find room in an outbox however large they are.
         """
         for connection in desk.connections:
             held = getattr(connection, "_held_bytes", None)
