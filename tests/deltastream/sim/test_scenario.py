@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 import pytest
 
@@ -43,3 +45,27 @@ def test_the_market_opens_and_closes_in_a_session():
     assert verdict.ok
     assert statuses == ["closed", "open"]
     assert verdict.counts.accepted > 280
+
+
+def test_the_market_stays_closed_on_a_holiday():
+    """A Tuesday without a session, in the hour of the opening."""
+    xnse = calendar("XNSE")
+    holiday = date(2026, 11, 24)
+    assert xnse.session(holiday) is None
+    session = Scenario.session(1)
+    days = (holiday - xnse.date_of(session.start)).days
+    scenario = msgspec.structs.replace(
+        session,
+        start=session.start + days * 86_400 * 10**9,
+        duration_s=2400.0,
+        products=("NIFTY",),
+        bundle_s=0.0,
+    )
+    topics = []
+
+    def part(world):
+        world.on_record.append(lambda item: topics.append((item.topic, item.message)))
+
+    assert simulate(scenario, parts=[part]).ok
+    ((topic, said),) = topics
+    assert (topic, said.status, said.reason) == ("market.status.NIFTY", "closed", "holiday")
