@@ -27,15 +27,20 @@ class Deadlines:
             self._push(connection)
 
     def due(self, now: float) -> Iterator[Connection]:
-        """Those whose deadlines have come; each is looked at again at its next."""
-        while self._heap and self._heap[0][0] <= now:
-            at, _, connection = heappop(self._heap)
-            if at != connection.looked_at or connection.session.closed:
-                continue
-            if connection.session.deadline <= now:
-                yield connection
-            if not connection.session.closed:
-                self._push(connection)
+        """Those whose deadlines have come, each once; it is looked at again at its next."""
+        looked: list[Connection] = []
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                at, _, connection = heappop(self._heap)
+                if at != connection.looked_at or connection.session.closed:
+                    continue
+                looked.append(connection)
+                if connection.session.deadline <= now:
+                    yield connection
+        finally:
+            for connection in looked:
+                if not connection.session.closed:
+                    self._push(connection)
 
     def _push(self, connection: Connection) -> None:
         connection.looked_at = connection.session.deadline

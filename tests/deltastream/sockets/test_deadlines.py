@@ -85,3 +85,22 @@ def test_who_is_put_off_again_and_again_is_held_once():
             one.session.deadline = stand.now + 1.0
         stand.look(1.0)
     assert len(stand.deadlines) == 10
+
+
+def test_who_stays_due_is_looked_at_once_each_time():
+    stand = Stand()
+    stand.come(1.0)
+    stand.now = 2.0
+    for _ in range(3):
+        assert list(stand.deadlines.due(stand.now)) == stand.connections
+
+
+def test_who_is_looked_at_as_something_fails_is_looked_at_again():
+    stand = Stand()
+    for _ in range(3):
+        stand.come(1.0)
+    stand.now = 2.0
+    looking = stand.deadlines.due(stand.now)
+    next(looking)
+    looking.close()
+    assert list(stand.deadlines.due(stand.now)) == [*stand.connections[1:], stand.connections[0]]
