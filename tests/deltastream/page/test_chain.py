@@ -133,8 +133,9 @@ def test_indian_numbers_are_in_lakhs_and_american_are_not(opened):
 def test_expiries_are_tabs(host, opened):
     visitor = opened()
     page = visitor.page
-    expiries = host.get("/api/data/expiries/NIFTY", ADMIN)["expiries"]
     tabs = page.get_by_role("tab")
+    visitor.eventually(lambda: tabs.count() == 4)
+    expiries = host.get("/api/data/expiries/NIFTY", ADMIN)["expiries"]
     chains = tabs.evaluate_all("tabs => tabs.map(tab => tab.dataset.chain)")
     assert chains == [f"NIFTY {expiry}" for expiry in expiries]
     assert tabs.evaluate_all("tabs => tabs.map(tab => tab.ariaSelected)") == ["true", *["false"] * 3]
