@@ -26,7 +26,8 @@ NAMES = {
     "chance": r"""random\.(?!Random\b)\w+ | random | (uuid|secrets)(\.\w+)? | os\.(urandom|getrandom)
         | numpy\.random\.\w+ | tempfile\.\w+""",
     "thread": r"""(threading|_thread|multiprocessing|concurrent\.futures|asyncio|subprocess|queue)(\.\w+)?
-        | trio\.(to_thread|from_thread)(\.\w+)? | trio\.(run_process|lowlevel\.open_process)
+        | trio\.(to_thread|from_thread)(\.\w+)? | trio\.run_process
+        | trio\.lowlevel\.(open_process|start_thread_soon)
         | os\.(fork|forkpty|system|popen|posix_spawnp?|exec\w+|spawn\w+)""",
     "network": r"""(trio\.)?socket(\.\w+)? | (httpx|requests|aiohttp|urllib\.request|http\.client|ssl)(\.\w+)*
         | trio\.(open_tcp\w+|open_unix_socket|open_ssl\w+|serve_tcp|serve_ssl\w+|serve_listeners

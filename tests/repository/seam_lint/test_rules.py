@@ -31,6 +31,7 @@ BAD = {
         "import trio\nawait_ = trio.to_thread.run_sync",
         "from trio import to_thread\nto_thread.run_sync(f)",
         "import trio.to_thread\ntrio.to_thread.run_sync(f)",
+        "from trio.lowlevel import start_thread_soon\nstart_thread_soon(f, g)",
         "import threading\nthreading.Thread()",
         "from concurrent.futures import ThreadPoolExecutor\nThreadPoolExecutor()",
         "import subprocess\nsubprocess.run([])",
