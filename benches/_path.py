@@ -3,8 +3,8 @@
     python benches/_path.py PORT TOKEN SECONDS
 
 It begins once every product of the default settings has chains, and with them rooms. Prints a JSON
-object: by kind of update, milliseconds from the time that the update carries, which is when the feed
-made what it comes from, to its arrival. Snapshots are not counted.
+object: by kind of update a list of product, time that the update carries (microseconds UTC) and its
+arrival (nanoseconds UTC). Snapshots are not counted.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main() -> None:
         time.sleep(AGAIN_S)
     rooms = [f"{kind}:{product}" for product in products for kind in ("product", "chain", "surface")]
     client.send({"id": 2, "op": "subscribe", "rooms": rooms})
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[str, int, int]]] = {}
     since = time.monotonic() + SETTLE_S
     until = since + float(sys.argv[3])
     spoke = since
@@ -94,8 +94,8 @@ def main() -> None:
         for text in texts:
             event = json.loads(text)
             if "seq" in event and event.get("kind") != "snapshot" and now >= since:
-                waited = arrived / 1e6 - event["ts"] / 1e3
-                found.setdefault(event["event"], []).append(waited)
+                product = event["room"].partition(":")[2]
+                found.setdefault(event["event"], []).append((product, event["ts"], arrived))
     print(json.dumps(found))
 
 

@@ -50,6 +50,7 @@ SERVER_CORE, CROWD_CORE = 0, 1
 PARTS = ("rate", "many", "saturation", "stalled", "path")
 WINDOWS = (1, 8, 64)
 SPARE_FILES = 300
+NEWEST = 1000  # messages read back of each kind: a minute and a half of ticks
 ASKED_P99_MS, ASKED_MANY_P99_MS, ASKED_BYTES, ASKED_STALLED = 50.0, 200.0, 15_000, 1.2
 ASKED_QUART, ASKED_TRIO = 5.0, 3.0
 ASKED_PATH_P50_MS, ASKED_PATH_P99_MS = 2.0, 6.0
@@ -202,8 +203,13 @@ def measure_stalled(pairs: int, seconds: float) -> list[Found]:
     return found
 
 
-def measure_path(seconds: float) -> dict[str, list[float]]:
-    """Milliseconds from a feed event's own time to its update at a client, by kind of update."""
+def measure_path(seconds: float) -> dict[str, dict[str, list[float]]]:
+    """Milliseconds on the way to a client, by kind of update.
+
+    Returns:
+        ``received``: since the feed had the event; ``happened``: since the instant that it tells of, at
+        which the synthetic market begins to make it.
+    """
     port = free_port()
     with running({"SOCKETS__PORT": str(port)}, core=SERVER_CORE) as host:
         command = [sys.executable, str(HERE / "_path.py"), str(port), host.token, f"{seconds:g}"]
@@ -212,8 +218,20 @@ def measure_path(seconds: float) -> dict[str, list[float]]:
             text, _ = process.communicate()
         if process.returncode:
             raise SystemExit("the client failed")
-        found: dict[str, list[float]] = json.loads(text)
-        return found
+        received = {
+            kind: {
+                (one["message"]["product"], one["message"]["ts_event"] // 1000): one["message"]["ts_recv"]
+                for one in host.newest(f"market.{kind}.*", NEWEST)
+            }
+            for kind in ("tick", "chain")
+        }
+    found: dict[str, dict[str, list[float]]] = {"received": {}, "happened": {}}
+    for name, arrivals in json.loads(text).items():
+        events = received["tick" if name == "underlying_update" else "chain"]
+        since = [(events[product, ts], ts * 1000, arrived) for product, ts, arrived in arrivals]
+        found["received"][name] = [(arrived - had) / 1e6 for had, _, arrived in since]
+        found["happened"][name] = [(arrived - at) / 1e6 for _, at, arrived in since]
+    return found
 
 
 def delivery_row(name: str, found: Found, asked_ms: float) -> tuple[object, ...]:
@@ -304,12 +322,13 @@ def print_stalled(found: Sequence[Found]) -> None:
     print(f"median ratio of p99 {statistics.median(ratios):.2f} (asked: ≤ {ASKED_STALLED:g})", flush=True)
 
 
-def print_path(found: Mapping[str, Sequence[float]]) -> None:
-    rows = []
-    for name, waits in found.items():
-        points = percentiles(waits, (50, 99, 100))
-        rows.append((name, len(waits), points[50], points[99], points[100]))
-    print(table(("feed event → client, ms", "updates", "p50", "p99", "most"), rows))
+def print_path(found: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    for since, kinds in found.items():
+        rows = []
+        for name, waits in kinds.items():
+            points = percentiles(waits, (50, 99, 100))
+            rows.append((name, len(waits), points[50], points[99], points[100]))
+        print(table((f"feed event → client, ms since {since}", "updates", "p50", "p99", "most"), rows))
     print(f"asked: p50 ≤ {ASKED_PATH_P50_MS:g} ms, p99 ≤ {ASKED_PATH_P99_MS:g} ms", flush=True)
 
 

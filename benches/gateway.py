@@ -108,6 +108,14 @@ class Server:
         found: dict[str, float] = json.loads(done.stdout)["loop_lag"]
         return found
 
+    def newest(self, pattern: str, count: int) -> list[dict[str, Any]]:
+        """The last messages of topics, with their topic, as its bus has them."""
+        command = [sys.executable, "-m", "deltastream", "bus", "tail", pattern, "-n", str(count), "--json"]
+        done = subprocess.run(
+            [*command, "--data-dir", str(self._data_dir)], stdout=subprocess.PIPE, check=True
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def resident_mib(self) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024

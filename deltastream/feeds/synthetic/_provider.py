@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from deltastream.feeds.protocol import Delivered, Refusal
 from deltastream.feeds.synthetic._product import ProductMarket
@@ -97,7 +98,11 @@ class SyntheticProvider:
             self.skipped += missed
             message = self._tick(index) if beat is ticks else self._chain(*turns[index % len(turns)])
             if message is not None:
-                yield Delivered(message)
+                yield Delivered(self._received(message))
+
+    def _received(self, message: UnderlyingTick | OptionChain) -> UnderlyingTick | OptionChain:
+        """It is there once the market has made it, which for a chain takes some tenths of a millisecond."""
+        return replace(message, ts_recv=max(self._clock.now_ns(), message.ts_recv))
 
     def _opened(self) -> list[ProductMarket]:
         if not self._markets:
