@@ -1,9 +1,9 @@
-"""Option mathematics: prices, Greeks, implied volatilities, chain sweeps, max pain and bars.
+"""Option mathematics: prices, Greeks, implied volatilities, chain sweeps, max pain and bars; columns as sent.
 
 This is the private side; `deltastream.pricing` is the public one, which takes any numbers and broadcasts.
 
 Every function is pure and gives the same bits on every machine. Arrays must be C-contiguous and aligned NumPy
-arrays of exactly the dtype stated. From 16 elements on the GIL is released while computing.
+arrays of exactly the dtype stated. From 16 elements on the GIL is released while computing options.
 
 Conventions: ``r`` is continuously compounded, ``T`` is in years (ACT/365 to the expiry instant), prices are
 ``exp(-r T)`` times Black's formula on the forward ``F``. Theta is per calendar day that passes (``-dV/dT /
@@ -15,6 +15,7 @@ Raises (all functions):
         is not C-contiguous, or one that a call in another thread is writing to.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Bars",
+    "ColumnNames",
     "Summary",
     "__version__",
     "all_greeks",
@@ -103,13 +105,11 @@ def greeks(
     level: str | None = None,
     /,
 ) -> None:
-    """Computes prices and the usual sensitivities; arguments and errors as of `price`.
+    """Computes prices and the usual sensitivities; other arguments and errors as of `price`.
 
     Args:
-        model: As of `price`, like all others up to ``is_call``.
         raw: Plain derivatives: per year, per 1.00 of volatility and rate, the signs as they are.
         out: Six arrays that overlap neither an input nor one another: price, delta, gamma, vega, theta, rho.
-        level: As of `price`.
     """
 
 def all_greeks(
@@ -126,14 +126,11 @@ def all_greeks(
     level: str | None = None,
     /,
 ) -> None:
-    """Computes prices and all sensitivities; arguments and errors as of `greeks`.
+    """Computes prices and all sensitivities; other arguments and errors as of `greeks`.
 
     Args:
-        model: As of `price`, like all others up to ``is_call``.
-        raw: As of `greeks`.
         out: Fifteen arrays: those of `greeks`, then vanna, charm, vomma, veta, speed, zomma, color, ultima,
             forward delta. Formulas and units: `deltastream.pricing.AllGreeks`.
-        level: As of `price`.
     """
 
 def implied_volatility(
@@ -150,19 +147,17 @@ def implied_volatility(
     level: str | None = None,
     /,
 ) -> None:
-    """Finds the volatilities that reproduce prices; arguments and errors as of `price`.
+    """Finds the volatilities that reproduce prices; other arguments and errors as of `price`.
 
     Method of Jaeckel, "Let's Be Rational" (Wilmott 2015), on the out-of-the-money equivalent; always ends.
 
     Args:
-        model: As of `price`, like all others not named here.
         price: Discounted prices; NaN where there is none.
         sigma_out: ``float64[n]``, to be written: per square root of a year, NaN unless converged.
         status_out: ``uint8[n]``, to be written: 0 converged, 1 no price, 2 below the discounted intrinsic
             value, 3 at or above what infinite volatility gives, 4 so near one of these bounds that the digits
             of the price determine no volatility, 5 ``t`` is not positive, 6 the underlying is not finite and
             positive, 7 a strike, time or rate for which there is none.
-        level: As of `price`.
     """
 
 @final
@@ -276,8 +271,7 @@ class Summary:
         """Delta exposure of the puts, each with sign +1 (so it is negative, as their deltas are)."""
     @property
     def call_vex(self) -> float:
-        """Vanna exposure of the calls: sum of ``vanna * oi * m * S``, currency of delta per volatility
-        point."""
+        """Vanna exposure of the calls: sum of ``vanna * oi * m * S``, as ``call_dex`` per vol point."""
     @property
     def put_vex(self) -> float:
         """Vanna exposure of the puts, each with sign +1."""
@@ -301,8 +295,7 @@ class Summary:
         """Net charm exposure under the convention."""
     @property
     def call_wall(self) -> float:
-        """Strike of the largest gamma exposure among the calls, the lowest on a tie; NaN where none is
-        positive. It needs no multiplier."""
+        """Strike of the largest gamma exposure of calls, multiplier or not; the lowest on a tie, NaN at 0."""
     @property
     def put_wall(self) -> float:
         """Strike of the largest gamma exposure among the puts."""
@@ -489,3 +482,19 @@ def ohlc(
         ValueError: a price is not finite and positive, one ``(ts, order)`` has two prices, the interval is
             not positive, or a bar would begin before the earliest int64; the tick is named by its position.
     """
+
+@final
+class ColumnNames:
+    """Names of columns, each with whether its numbers are whole; of 1 to 255 letters, digits and underscores.
+
+    Columns are sent by name, as arrays. A number that is not finite is null. A whole one is an integer, up to
+    2**53; any other a double, in JSON the shortest text that reads back as the same one.
+    """
+
+    def __new__(cls, columns: Sequence[tuple[str, bool]]) -> ColumnNames: ...
+    def json(self, columns: NDArray[np.float64], which: Sequence[int] | None = None) -> bytes:
+        """A JSON object of ``float64[k, n]``; ``which`` are their numbers (None: all), or `IndexError`."""
+    def msgpack(self, columns: NDArray[np.float64], which: Sequence[int] | None = None) -> bytes:
+        """Likewise a MessagePack map."""
+    def differing(self, old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[list[int], list[int]]:
+        """Numbers of the columns in which two ``float64[k, n]`` differ, and the places; NaN equals NaN."""

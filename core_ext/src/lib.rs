@@ -27,6 +27,7 @@ mod py;
 pub mod sums;
 #[cfg(test)]
 mod testing;
+pub mod wire;
 
 use pyo3::prelude::*;
 
@@ -40,6 +41,8 @@ mod _core {
     use crate::py::max_pain::max_pain;
     #[pymodule_export]
     use crate::py::pricing::{all_greeks, greeks, implied_volatility, levels, price};
+    #[pymodule_export]
+    use crate::py::wire::ColumnNames;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

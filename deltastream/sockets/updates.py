@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from deltastream._core import ColumnNames
 from deltastream.messages import (
     ENRICHED_COLUMNS,
     EnrichedChain,
@@ -42,16 +43,40 @@ _INSTANTS: Final = frozenset({"expiry_ts", "oi_as_of"})
 CHAIN_HEAD: Final = tuple(name for name in EnrichedChain.__struct_fields__ if name not in _HIDDEN)
 """What is said of a whole chain."""
 
-_WHOLE: Final = frozenset(
-    row
-    for row, name in enumerate(ENRICHED_COLUMNS)
-    if name.endswith(("iv_status", "buildup", "last_trade_us"))
+_NAMES: Final = ColumnNames(
+    [(name, name.endswith(("iv_status", "buildup", "last_trade_us"))) for name in ENRICHED_COLUMNS]
 )
-"""Rows of the matrix that hold whole numbers: codes and instants."""
+"""Codes and instants are whole numbers."""
 
-_LARGEST_WHOLE: Final = 2**53
 _WORTHWHILE: Final = 0.6
 """A change of more of the cells than this is sent as a whole chain."""
+
+
+class _Named:
+    """Columns by name, for the encoders; no dataclass, of which they have notions of their own.
+
+    Args:
+        values: float64[k, n].
+        which: their numbers among all columns; None: all of them.
+    """
+
+    __slots__ = ("_values", "_which")
+
+    def __init__(self, values: Columns, which: Sequence[int] | None = None) -> None:
+        self._values = values
+        self._which = which
+
+    def json(self) -> msgspec.Raw:
+        return msgspec.Raw(_NAMES.json(self._values, self._which))
+
+    def msgpack(self) -> msgspec.Raw:
+        return msgspec.Raw(_NAMES.msgpack(self._values, self._which))
+
+
+_ENCODE: Final[dict[Encoding, Callable[[Any], bytes]]] = {
+    "json": msgspec.json.Encoder(enc_hook=_Named.json).encode,
+    "msgpack": msgspec.msgpack.Encoder(enc_hook=_Named.msgpack).encode,
+}
 
 
 class Body:
@@ -71,8 +96,7 @@ class Body:
         """The encoded data, to be put into an event."""
         raw = self._encoded.get(encoding)
         if raw is None:
-            encode = msgspec.json.encode if encoding == "json" else msgspec.msgpack.encode
-            raw = self._encoded[encoding] = msgspec.Raw(encode(self._make()))
+            raw = self._encoded[encoding] = msgspec.Raw(_ENCODE[encoding](self._make()))
         return raw
 
 
@@ -119,7 +143,7 @@ def summary_data(chain: EnrichedChain) -> dict[str, Any]:
 
 def chain_data(chain: EnrichedChain) -> dict[str, Any]:
     """A whole chain."""
-    return {**summary_data(chain), "columns": _named(range(len(ENRICHED_COLUMNS)), chain.columns)}
+    return {**summary_data(chain), "columns": _Named(chain.columns)}
 
 
 def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> dict[str, Any] | None:
@@ -132,8 +156,7 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
     old, new = base.columns, chain.columns
     if old.shape != new.shape or not np.array_equal(old[0], new[0]):
         return None
-    differs = (old != new) & ~(np.isnan(old) & np.isnan(new))
-    rows, names = np.flatnonzero(differs.any(axis=0)), np.flatnonzero(differs.any(axis=1))
+    names, rows = _NAMES.differing(old, new)
     if len(rows) * len(names) > _WORTHWHILE * new.size:
         return None
     before, now = summary_data(base), summary_data(chain)
@@ -142,43 +165,11 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
         "expiry": chain.expiry,
         "base": base_seq,
         "head": {name: value for name, value in now.items() if value != before[name]},
-        "rows": rows.tolist(),
-        "columns": _named(names.tolist(), new[np.ix_(names, rows)]),
+        "rows": rows,
+        "columns": _Named(np.ascontiguousarray(new[np.ix_(names, rows)]), names),
     }
 
 
 def _sent(value: Any) -> Any:
     """A number that is none is null, in MessagePack as well, which has room for it."""
     return value if not isinstance(value, float) or isfinite(value) else None
-
-
-def _named(rows: Sequence[int], values: Columns) -> dict[str, list[Any]]:
-    """Columns by name, as numbers and nulls; whole ones without a fraction, where they can be told apart.
-
-    Most columns are wholly there or wholly absent, which is seen for all of them at once.
-
-    Args:
-        rows: of the whole matrix, whose values these are.
-    """
-    there = np.isfinite(values)
-    counts: list[int] = there.sum(axis=1).tolist()
-    named: dict[str, list[Any]] = {}
-    for row, column, count in zip(rows, values, counts, strict=True):
-        every = count == len(column)
-        if not count:
-            plain: list[Any] = [None] * len(column)
-        elif row in _WHOLE:
-            small = every and bool((np.abs(column) <= _LARGEST_WHOLE).all())
-            plain = column.astype(np.int64).tolist() if small else list(map(_whole, column.tolist()))
-        elif every:
-            plain = column.tolist()
-        else:
-            plain = [value if isfinite(value) else None for value in column.tolist()]
-        named[ENRICHED_COLUMNS[row]] = plain
-    return named
-
-
-def _whole(value: float) -> float | int | None:
-    if not isfinite(value):
-        return None
-    return int(value) if abs(value) <= _LARGEST_WHOLE else value

@@ -3,6 +3,7 @@ pub mod bars;
 pub mod chain;
 pub mod max_pain;
 pub mod pricing;
+pub mod wire;
 
 mod arrays;
 

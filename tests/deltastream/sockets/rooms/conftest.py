@@ -23,7 +23,7 @@ from deltastream.sockets.fanout import Batch, Form, Member
 from deltastream.sockets.hub import ANSWER_BYTES, Hub, NotThere
 from deltastream.sockets.rooms import parse
 from deltastream.sockets.streams import stream_name
-from deltastream.sockets.updates import chain_data, microseconds, summary_data, surface_data, tick_data
+from deltastream.sockets.updates import Body, chain_data, microseconds, summary_data, surface_data, tick_data
 
 T0 = 1_795_156_200_000_000_000
 ROOMS = (
@@ -169,8 +169,12 @@ class Truth:
             else:
                 data = {"product": tick_data, "surface": surface_data}[kind](message)  # type: ignore[arg-type]
             stream = name if wanted.kind == "general" else room
-            found.setdefault(stream, {})[key] = msgspec.json.decode(msgspec.json.encode(data))
+            found.setdefault(stream, {})[key] = _sent(data)
         return found
+
+
+def _sent(data: Any) -> Any:
+    return msgspec.json.decode(Body(lambda: data).raw("json"))
 
 
 class Stand:

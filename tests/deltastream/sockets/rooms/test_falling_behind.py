@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 import trio
 
-from deltastream.sockets.updates import chain_data
+from deltastream.sockets.updates import Body, chain_data
 
 T0 = 1_795_156_200_000_000_000
 ANSWER = 12_000
@@ -61,7 +60,7 @@ def test_who_resumes_after_much_is_not_held_more_for_than_may_be(run: Any, chain
         if not remembered:
             stand.hub.streams["chain:NIFTY"]._past.clear()
         member = come(0)
-        largest = len(msgspec.json.encode(chain_data(chain(strikes=40)))) + 1000
+        largest = len(Body(lambda: chain_data(chain(strikes=40))).raw("json")) + 1000
         while member.blocked or member.held:
             assert len(member.held) <= ANSWER + largest
             member.grow(500)
