@@ -14,6 +14,7 @@ saturation  as many messages as the server can bear, with 1, 8 and 64 of them on
             writes, trio-websocket, Quart, and gorilla/websocket in Go
 stalled     1,000 clients without and with ten more that read nothing, in pairs of alternating order
 path        feed event → client: `deltastream run` on default rates, one client in every room
+written     a chain as JSON, beside msgspec with lists of the same numbers
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +41,21 @@ from _environment import environment
 from _fanned import ROOM, surface
 from _http import free_port
 from _machine import machine, percentiles, table
+from _measure import samples
+from _options import chain
 from gateway import running
 
+from deltastream.analytics import AnalyticsSettings, enrich
+from deltastream.messages import ENRICHED_COLUMNS, EnrichedChain, OptionChain
+from deltastream.pricing import black76
 from deltastream.sockets.events import SurfaceUpdate, encode
-from deltastream.sockets.updates import surface_data
+from deltastream.sockets.updates import Body, chain_data, summary_data, surface_data
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = HERE / "peers"
 SERVER_CORE, CROWD_CORE = 0, 1
-PARTS = ("rate", "many", "saturation", "stalled", "path")
+PARTS = ("rate", "many", "saturation", "stalled", "path", "written")
 WINDOWS = (1, 8, 64)
 SPARE_FILES = 300
 NEWEST = 1000  # messages read back of each kind: a minute and a half of ticks
@@ -234,6 +242,61 @@ def measure_path(seconds: float) -> dict[str, dict[str, list[float]]]:
     return found
 
 
+def enriched(strikes: int) -> EnrichedChain:
+    """A chain of so many strikes, every quote two-sided."""
+    columns, market, _ = chain(black76.price, strikes)
+    now = int(time.time()) * 10**9
+    return enrich(
+        OptionChain(
+            product="NIFTY",
+            root="NIFTY",
+            expiry="2026-11-24",
+            expiry_ts=now + 14 * 86_400 * 10**9,
+            ts_event=now,
+            ts_recv=now,
+            spot=market["spot"],
+            currency="INR",
+            multiplier=1.0,
+            exercise="european",
+            settlement="cash",
+            oi_unit="contracts",
+            volume_unit="contracts",
+            oi_cadence="live",
+            columns=columns,
+        ),
+        AnalyticsSettings(),
+        ts_recv=now,
+    )
+
+
+def measure_written(strikes: int) -> tuple[float, float]:
+    """Seconds that a whole chain takes to become JSON: ours, and msgspec's."""
+    one = enriched(strikes)
+
+    def ours() -> bytes:
+        return bytes(Body(lambda: chain_data(one)).raw("json"))
+
+    def lists() -> bytes:
+        values = one.columns.tolist()
+        plain = [[value if isfinite(value) else None for value in column] for column in values]
+        columns = dict(zip(ENRICHED_COLUMNS, plain, strict=True))
+        return msgspec.json.encode({**summary_data(one), "columns": columns})
+
+    if msgspec.json.decode(ours()) != msgspec.json.decode(lists()):
+        raise SystemExit("the same chain is told in two ways")
+    return min(samples(ours)), min(samples(lists))
+
+
+def print_written() -> None:
+    rows = []
+    for strikes in (41, 400):
+        ours, lists = measure_written(strikes)
+        rows.append(
+            (f"{strikes} strikes", f"{ours * 1e6:.0f}", f"{lists * 1e6:.0f}", f"{lists / ours:.1f} ×")
+        )
+    print(table(("a chain as JSON, µs", "ours", "msgspec, from lists", "ratio"), rows), flush=True)
+
+
 def delivery_row(name: str, found: Found, asked_ms: float) -> tuple[object, ...]:
     return (
         name,
@@ -358,6 +421,8 @@ def main() -> None:
         print_stalled(measure_stalled(options.pairs, options.seconds))
     if "path" in parts:
         print_path(measure_path(options.path_seconds))
+    if "written" in parts:
+        print_written()
 
 
 if __name__ == "__main__":
