@@ -77,6 +77,7 @@ class Server:
     process: int
     port: int
     control: int
+    path: str = "/ws"
     headers: list[str] = field(default_factory=list)
     hello: list[str] = field(default_factory=list)
 
@@ -100,11 +101,12 @@ def serving(command: Sequence[object]) -> Iterator[Server]:
             if not line:
                 raise SystemExit(f"{words[:2]} does not start")
             said = json.loads(line)
-            headers, hello = [], []
+            headers, hello = [], said.get("hello", [])
             if token := said.get("token"):
                 headers = [f"Authorization: Bearer {token}", "Sec-WebSocket-Protocol: deltastream.v1"]
                 hello = [json.dumps({"op": "subscribe", "rooms": [ROOM]})]
-            yield Server(process.pid, said["port"], said["control"], headers, hello)
+            measured = said.get("process", process.pid)
+            yield Server(measured, said["port"], said["control"], said.get("path", "/ws"), headers, hello)
         except SystemExit as error:
             log.seek(0)
             raise SystemExit(f"{error}\n{log.read().decode(errors='replace')}") from None
@@ -123,6 +125,7 @@ def crowd(server: Server, clients: int, phases: Sequence[Mapping[str, float]], *
         "control": server.control,
         "clients": clients,
         "servers": [server.process],
+        "path": server.path,
         "headers": server.headers,
         "hello": server.hello,
         "phases": phases,
@@ -173,14 +176,23 @@ def contenders() -> list[tuple[str, list[object]]]:
         ("trio-websocket", [python, PEERS / "sockets_trio.py", text]),
         ("Quart's websocket", [python, PEERS / "sockets_quart.py", text]),
     ]
-    compiled = ROOT / "target" / "gorilla"
+    if program := compiled("gorilla"):
+        peers.append(("gorilla/websocket, Go", [program, text]))
+    if program := compiled("centrifugo", "github.com/centrifugal/centrifugo/v5"):
+        peers.append(("Centrifugo", [sys.executable, HERE / "_centrifugo.py", program, text]))
+    return peers
+
+
+def compiled(name: str, package: str = ".") -> Path | None:
+    """A peer in Go, by the versions and sums that lie beside it; None where it cannot be had."""
+    program = ROOT / "target" / name
+    build = ["go", "build", "-mod=mod", "-o", str(program), package]
     try:
-        build = ["go", "build", "-o", str(compiled), "."]
-        subprocess.run(build, cwd=PEERS / "gorilla", check=True)
+        subprocess.run(build, cwd=PEERS / name, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"Not measured: gorilla/websocket: {error}", file=sys.stderr)
-        return peers
-    return [*peers, ("gorilla/websocket, Go", [compiled, text])]
+        print(f"Not measured: {name}: {error}", file=sys.stderr)
+        return None
+    return program
 
 
 def measure_saturation(clients: int, seconds: float) -> dict[str, list[Found]]:
