@@ -30,6 +30,7 @@ def price(*changes: tuple[int, Any], out: Any = None, model: Any = "bsm", level:
 def test_namespace() -> None:
     assert sorted(_core.__all__) == [
         "Bars",
+        "ColumnNames",
         "Summary",
         "__version__",
         "all_greeks",
