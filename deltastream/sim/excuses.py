@@ -52,6 +52,11 @@ class Excuses:
         """Whether any fault that struck so far accounts for one of these."""
         return any(not struck.excuses.isdisjoint(what) for struck in self._struck)
 
+    def last(self, *what: str) -> float:
+        """When the last fault struck that accounts for one of these; -inf where none has."""
+        struck = [begun for begun, _, _, excuses in self._struck if not excuses.isdisjoint(what)]
+        return max(struck, default=float("-inf"))
+
     def around(self, since: float, now: float, *what: str) -> bool:
         """Whether a fault accounts for one of these between `since` and `now`, its recovery included."""
         return any(

@@ -53,7 +53,8 @@ class Seen(msgspec.Struct, eq=False, gc=False):
         note: what the model keeps of it.
         at: virtual seconds at which it was seen.
         sound: it is what its type says; only of such a message the full effect can be demanded.
-        trimmed: it has left the journal, and a store that has lost its effect cannot have it again.
+        trimmed: it has left the journal, so that a store that has lost its effect cannot have it again, or it
+            was lost from there before, and nobody can tell any more.
         void: its position was lost with a damaged journal: it may or may not have had its effect.
         dead: groups that gave it up; "lost" where one may have, and damage took the letter.
     """

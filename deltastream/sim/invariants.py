@@ -190,7 +190,8 @@ class Invariants:
         history, excuses = self.model.history, self._excuses
         any_lost, kept = excuses.ever("lost_any"), self._kept_since()
         await check_log(host.bus, history, world.violate, lost=any_lost, share=self._share, kept_since=kept)
-        check_trimmed(await host.bus.statistics(), history, world.violate, kept, excuses.ever("store_behind"))
+        doubtful = math.inf if excuses.ever("store_behind") else excuses.last("lost_any")
+        check_trimmed(await host.bus.statistics(), history, world.violate, kept, doubtful)
         lost = excuses.ever("lost_tail", "lost_any")
         self.model.bury(await host.bus.dead_letters(limit=_LETTERS), any_lost, lost=lost)
         for topic, position, message in self._accepted.unseen():

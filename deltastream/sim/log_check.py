@@ -50,18 +50,19 @@ async def check_log(
 
 
 def check_trimmed(
-    bus: BusStatistics, history: History, complain: Complain, kept_since: float, behind: bool
+    bus: BusStatistics, history: History, complain: Complain, kept_since: float, doubtful_until: float
 ) -> None:
     """Nothing has left the log that was seen after `kept_since`.
 
     Args:
-        behind: the store may have needed again what has left the log; that is marked.
+        doubtful_until: what was seen until then, and has left the log, may have been lost from it before the
+            store had its effect, or the store may have needed it again: it is marked.
     """
     for topic in bus.topics:
         line = history.lines.get(topic.topic)
         for seen in () if line is None else line.live.values():
             gone = seen.seq < topic.first_seq
-            seen.trimmed = gone and behind
+            seen.trimmed = gone and seen.at <= doubtful_until
             if gone and seen.at > kept_since:
                 complain(
                     "log_lost", f"{topic.topic} {seen.seq} has left the log {seen.at:.3f} s after the start"
