@@ -276,8 +276,19 @@ class Hub:
                 frames = self._several(channel, stream, changed, before.seq)
                 for entry, frame in zip(changed, frames, strict=True):
                     yield Place(place.epoch, entry.seq), [frame]
-            else:  # the last that came has changed no state
-                yield place, self._snapshot(channel, stream, None)
+            else:  # the last that came has changed no state, or all there was has expired
+                state = self._snapshot(channel, stream, None)
+                yield place, state or self._last(channel, stream, before.seq)
+
+    def _last(self, channel: Channel, stream: Stream, seen: int) -> list[bytes]:
+        """The last message of a room that has no state any more, so that who was behind stands where it does.
+
+        Where that is not remembered, nobody is told where the room stands until it shows something again.
+        """
+        past = [entry for entry in stream.past(seen) or () if takes(channel.room, entry)]
+        if not past:
+            self._rooms[channel.room].anew[stream.name] = None
+        return list(self._several(channel, stream, past[-1:], seen))
 
     def _stream(self, name: str, topic: str) -> Stream:
         stream = self.streams.get(name)

@@ -15,6 +15,7 @@ from deltastream.sim.sockets.contents import Key, key_of, micros, plain, summary
 
 __all__ = ["TOPICS", "Archive", "Line", "Log", "topic_of"]
 
+_STATUS: Final = "market.status."
 TOPICS: Final = {"product": "market.tick.", "chain": "enriched.chain.", "surface": "analytics.surface."}
 
 
@@ -141,13 +142,15 @@ class Archive:
     """Every topic of a market.
 
     Attributes:
-        statuses: the newest status of each product, and when it was seen.
+        statuses: the newest status of each product, and when it was seen; none where that may have been
+            lost, until there is one that is newer in any case.
         largest: bytes of the columns of the largest chain.
     """
 
     def __init__(self) -> None:
         self.statuses: dict[str, tuple[MarketStatus, float]] = {}
         self.largest = 0
+        self._lost: dict[str, int] = {}
         self._logs: dict[str, Log] = {}
         self._waiting: dict[str, dict[tuple[str, int], list[Compare]]] = {}
 
@@ -163,15 +166,26 @@ class Archive:
         """The observer was given this."""
         if isinstance(item, Gap):
             self.log(item.topic).miss(item)
+            if item.topic.startswith(_STATUS) and item.last >= item.first:
+                self._lose_status(item.topic.removeprefix(_STATUS))
         elif isinstance(item.message, MarketStatus):
-            known = self.statuses.get(item.message.product)
-            if known is None or item.message.ts_event >= known[0].ts_event:
-                self.statuses[item.message.product] = item.message, now
+            self._see_status(item.message, now)
         elif item.topic.startswith(tuple(TOPICS.values())):
             self.log(item.topic).take(item)
             self._compare(item)
             if isinstance(item.message, EnrichedChain):
                 self.largest = max(self.largest, item.message.columns.nbytes)
+
+    def _see_status(self, status: MarketStatus, now: float) -> None:
+        known = self.statuses.get(status.product)
+        newest = self._lost.get(status.product, 0) if known is None else known[0].ts_event
+        if status.ts_event >= newest:
+            self.statuses[status.product] = status, now
+
+    def _lose_status(self, product: str) -> None:
+        """The newest may be lost, and known to the store alone: who asked it takes none that is older."""
+        if (known := self.statuses.pop(product, None)) is not None:
+            self._lost[product] = known[0].ts_event
 
     def _compare(self, record: Record) -> None:
         waiting = self._waiting.get(record.topic, {})

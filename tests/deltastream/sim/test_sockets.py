@@ -179,12 +179,29 @@ def test_the_state_at_a_position_is_the_newest_by_time_then_by_place():
     assert found.message.price == 102.0, "what stands before the cut has two names"
 
 
+def said(status: str, ts: int) -> Record:
+    message = MarketStatus(product="NIFTY", status=status, reason="r", since=ts, ts_event=ts, ts_recv=ts)
+    return Record("market.status.NIFTY", Position("e", ts), message)
+
+
 def test_statuses_are_the_newest():
     known = Archive()
     for ts, status in ((2, "stale"), (1, "open")):
-        message = MarketStatus(product="NIFTY", status=status, reason="r", since=ts, ts_event=ts, ts_recv=ts)
-        known.see(Record("market.status.NIFTY", Position("e", ts), message), float(ts))
+        known.see(said(status, ts), float(ts))
     assert known.statuses["NIFTY"][0].status == "stale"
+
+
+def test_a_status_that_may_be_lost_is_not_demanded_until_there_is_a_newer_one():
+    known = Archive()
+    known.see(said("open", 5), 1.0)
+    known.see(Gap("market.status.NIFTY", "e", 6, 5, "epoch_changed", "f"), 2.0)
+    assert known.statuses["NIFTY"][0].status == "open", "nothing is lost"
+    known.see(Gap("market.status.NIFTY", "e", 5, 5, "epoch_changed", "f"), 2.0)
+    known.see(Gap("market.status.NIFTY", "f", 5, 5, "epoch_changed", "g"), 2.0)
+    known.see(said("stale", 4), 3.0)
+    assert known.statuses == {}
+    known.see(said("closed", 6), 4.0)
+    assert known.statuses["NIFTY"][0].status == "closed"
 
 
 def test_frames_come_in_any_pieces():

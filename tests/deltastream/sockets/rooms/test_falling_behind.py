@@ -71,6 +71,35 @@ def test_who_resumes_after_much_is_not_held_more_for_than_may_be(run: Any, chain
     run(resumed, ANSWER)
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+def test_who_fell_behind_in_a_room_whose_chain_has_expired_stands_no_further_than_it_was_brought(
+    run: Any, chain: Any, remembered: bool
+):
+    """There is no state of the room any more that it could be given."""
+    room = "chain:NIFTY:2026-11-24"
+
+    async def expired(stand: Any) -> None:
+        def publish(ts: int, expiry: str) -> None:
+            stand.publish("enriched.chain.NIFTY", chain(ts, expiry=expiry))
+
+        publish(T0, "2026-11-24")
+        stand.connect(0, "json", 1 << 30)
+        stand.enter(0, [room], resume=False, full=False, later=False)
+        member, (client,) = stand.members[0], stand.clients
+        member.free = 0
+        publish(T0 + 1, "2026-11-24")
+        publish(T0 + 2, "2026-11-24")
+        publish(chain().expiry_ts, "2026-12-01")
+        await trio.testing.wait_all_tasks_blocked()
+        if not remembered:
+            stand.hub.streams["chain:NIFTY"]._past.clear()
+        await stand.settle()
+        assert client.rooms[room][room].seq == (3 if remembered else 1)
+        assert stand.hub.standing(member) == ({room: 3} if remembered else {})
+
+    run(expired)
+
+
 def test_who_is_lost_amid_catching_up_resumes_what_it_has(run: Any, chain: Any):
     """It has been given the newest of one chain, for which an older change of another was left out."""
 
