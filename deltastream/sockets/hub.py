@@ -255,6 +255,8 @@ class Hub:
         room = self._answer_bytes
         for stream in streams:
             for place, some in self._news(channel, stream, positions[stream.name], after.get(stream.name)):
+                if not some:  # it has expired: nobody is told where the room stands until it shows something
+                    self._rooms[channel.room].anew[stream.name] = None
                 room -= sum(map(len, some))
                 if room < 0 and frames:
                     return frames, reached
@@ -281,13 +283,8 @@ class Hub:
                 yield place, state or self._last(channel, stream, before.seq)
 
     def _last(self, channel: Channel, stream: Stream, seen: int) -> list[bytes]:
-        """The last message of a room that has no state any more, so that who was behind stands where it does.
-
-        Where that is not remembered, nobody is told where the room stands until it shows something again.
-        """
+        """The last message of a room that has no state any more, if that is remembered."""
         past = [entry for entry in stream.past(seen) or () if takes(channel.room, entry)]
-        if not past:
-            self._rooms[channel.room].anew[stream.name] = None
         return list(self._several(channel, stream, past[-1:], seen))
 
     def _stream(self, name: str, topic: str) -> Stream:
