@@ -59,7 +59,7 @@ lost_tail: accepted messages at the end of the journal are gone; lost_any: anywh
 learn it by a `Gap` or by the new epoch. lost_place: and how far a group was in it.
 store_behind: the store has lost effects, and needs the messages again.
 late_clock: times of day are not in order of arrival.
-aged: a message is as old as it is not, and leaves a journal that keeps seconds only.
+aged: a message is not as old as it looks, and has left a journal that keeps seconds only.
 """
 
 File = Literal["journal", "store", "both"]
@@ -223,7 +223,7 @@ class OldCopy(_Death, frozen=True, kw_only=True, tag="old_copy"):
 class Pause(Failure, frozen=True, kw_only=True, tag="pause"):
     """The process is stopped (SIGSTOP, a suspended laptop): time goes on, nobody runs."""
 
-    EXCUSES = frozenset({"stale"})
+    EXCUSES = frozenset({"stale", "aged"})
 
 
 class ClockJump(Failure, frozen=True, kw_only=True, tag="clock_jump"):
