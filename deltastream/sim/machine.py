@@ -81,7 +81,7 @@ class Machine:
         self._copies = 0
         self._stopping = False
         self._rest = trio.CancelScope()
-        self._changed = trio.Event()
+        self._changed, self._begun = trio.Event(), trio.Event()
         self.host: SimHost | None = None
         self.number = 0
         self.kills = self.gave_up = 0
@@ -101,6 +101,12 @@ class Machine:
         while self.host is None:
             await self._changed.wait()
         return self.host
+
+    async def begun(self) -> SimHost:
+        """The living incarnation, though its tree may not stand yet, nor ever. Cancellation: no effect."""
+        while self._process is None or not self._process.alive:
+            await self._begun.wait()
+        return self._process
 
     def kill(self, after_steps: int = 0, damage: Damage | None = None, down_s: float = RESTART_S) -> bool:
         """Kill the process before the step of any task that comes after so many; see `World.kill`."""
@@ -150,6 +156,8 @@ class Machine:
         self.number += 1
         self._fate = None
         self._process = host = self._make(self.number, self._data)
+        self._begun.set()
+        self._begun = trio.Event()
         token = process.set(host)
         error: BaseException | None = None
         try:

@@ -44,8 +44,11 @@ class Observer:
         return self._digest.hexdigest()
 
     async def run(self) -> None:
-        """Follow each incarnation for as long as it lives."""
-        await self._world.attend(self._follow)
+        """Follow each incarnation for as long as it lives, from when its bus is there.
+
+        One that fails to start may take a while, and a journal that keeps seconds forgets meanwhile.
+        """
+        await self._world.attend(self._follow, early=True)
 
     async def _follow(self, host: SimHost) -> None:
         try:

@@ -99,14 +99,17 @@ class World(Hooks):
         """The living incarnation, as soon as there is one. Cancellation: no effect."""
         return await self._machine.up()
 
-    async def attend(self, use: Callable[[SimHost], Awaitable[None]]) -> None:
+    async def attend(self, use: Callable[[SimHost], Awaitable[None]], *, early: bool = False) -> None:
         """Call `use` with every incarnation as it comes up, until cancelled.
 
         It is cancelled when that incarnation has died; what it got out of it may be from after its
         death, unless `SimHost.alive` tells otherwise.
+
+        Args:
+            early: as soon as there is one, though its tree may not stand yet, nor ever.
         """
         while True:
-            host = await self.up()
+            host = await (self._machine.begun() if early else self.up())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_at_death, host, nursery.cancel_scope)
                 await use(host)
