@@ -1,4 +1,5 @@
-//! Option mathematics for `DeltaStream`: pure functions over slices and scalars, and their Python bindings in `py`.
+//! Option mathematics for `DeltaStream`, and columns as they are sent: pure functions over slices and scalars, and their
+//! Python bindings in `py`.
 //!
 //! Results depend on the inputs alone: no I/O, no clock, no randomness, no state, and no function whose last bits
 //! depend on the machine.
