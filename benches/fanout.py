@@ -59,7 +59,7 @@ PARTS = ("rate", "many", "saturation", "stalled", "path", "written")
 WINDOWS = (1, 8, 64)
 CENTRIFUGO = "Centrifugo"
 SPARE_FILES = 300
-NEWEST = 1000  # messages read back of each kind: a minute and a half of ticks
+NEWEST = 1000  # messages read back of each kind, two minutes of ticks; what came before is not counted
 ASKED_P99_MS, ASKED_MANY_P99_MS, ASKED_BYTES, ASKED_STALLED = 50.0, 200.0, 15_000, 1.2
 ASKED_QUART, ASKED_TRIO = 5.0, 3.0
 ASKED_PATH_P50_MS, ASKED_PATH_P99_MS = 2.0, 6.0
@@ -187,7 +187,7 @@ def contenders() -> list[tuple[str, list[object]]]:
 def compiled(name: str, package: str = ".") -> Path | None:
     """A peer in Go, by the versions and sums that lie beside it; None where it cannot be had."""
     program = ROOT / "target" / name
-    build = ["go", "build", "-mod=mod", "-o", str(program), package]
+    build = ["go", "build", "-o", str(program), package]
     try:
         subprocess.run(build, cwd=PEERS / name, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -249,7 +249,8 @@ def measure_path(seconds: float) -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {"received": {}, "happened": {}}
     for name, arrivals in json.loads(text).items():
         events = received["tick" if name == "underlying_update" else "chain"]
-        since = [(events[product, ts], ts * 1000, arrived) for product, ts, arrived in arrivals]
+        known = [one for one in arrivals if (one[0], one[1]) in events]
+        since = [(events[product, ts], ts * 1000, arrived) for product, ts, arrived in known]
         found["received"][name] = [(arrived - had) / 1e6 for had, _, arrived in since]
         found["happened"][name] = [(arrived - at) / 1e6 for _, at, arrived in since]
     return found

@@ -75,14 +75,14 @@ class Acceptance:
         """Nothing more will come: what was appended under one key stands in the log once.
 
         Args:
-            forgotten: whether what was seen at one moment may have left the log before another, and
-                its key with it; both in virtual seconds.
+            forgotten: whether what was seen at one moment, and has left the log, may have done so before
+                another, and its key with it; both in virtual seconds.
         """
         for (topic, key), positions in self._keyed.items():
             found = [self._history.find(topic, position) for position in positions]
             standing = {seen.number: seen for seen in found if seen is not None and not seen.void}
             same = [standing[number] for number in sorted(standing)]
-            if any(not forgotten(first.at, second.at) for first, second in pairwise(same)):
+            if not all(first.gone and forgotten(first.at, second.at) for first, second in pairwise(same)):
                 places = [seen.seq for seen in same]
                 self._complain("accepted_twice", f"{topic} {places} have the key {key!r}")
 

@@ -55,6 +55,7 @@ class Seen(msgspec.Struct, eq=False, gc=False):
         sound: it is what its type says; only of such a message the full effect can be demanded.
         trimmed: it has left the journal, so that a store that has lost its effect cannot have it again, or it
             was lost from there before, and nobody can tell any more.
+        gone: it does not stand in the log any more, at the end.
         void: its position was lost with a damaged journal: it may or may not have had its effect.
         dead: groups that gave it up; "lost" where one may have, and damage took the letter.
     """
@@ -68,6 +69,7 @@ class Seen(msgspec.Struct, eq=False, gc=False):
     at: float = 0.0
     sound: bool = True
     trimmed: bool = False
+    gone: bool = False
     void: bool = False
     dead: tuple[str, ...] = ()
 

@@ -61,9 +61,9 @@ def check_trimmed(
     for topic in bus.topics:
         line = history.lines.get(topic.topic)
         for seen in () if line is None else line.live.values():
-            gone = seen.seq < topic.first_seq
-            seen.trimmed = gone and seen.at <= doubtful_until
-            if gone and seen.at > kept_since:
+            seen.gone = seen.seq < topic.first_seq
+            seen.trimmed = seen.gone and seen.at <= doubtful_until
+            if seen.gone and seen.at > kept_since:
                 complain(
                     "log_lost", f"{topic.topic} {seen.seq} has left the log {seen.at:.3f} s after the start"
                 )

@@ -255,8 +255,6 @@ class Hub:
         room = self._answer_bytes
         for stream in streams:
             for place, some in self._news(channel, stream, positions[stream.name], after.get(stream.name)):
-                if not some:  # it has expired: nobody is told where the room stands until it shows something
-                    self._rooms[channel.room].anew[stream.name] = None
                 room -= sum(map(len, some))
                 if room < 0 and frames:
                     return frames, reached

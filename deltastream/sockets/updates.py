@@ -63,7 +63,7 @@ class _Named:
     __slots__ = ("_values", "_which")
 
     def __init__(self, values: Columns, which: Sequence[int] | None = None) -> None:
-        self._values = values
+        self._values = np.ascontiguousarray(values)
         self._which = which
 
     def json(self) -> msgspec.Raw:
@@ -156,7 +156,7 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
     old, new = base.columns, chain.columns
     if old.shape != new.shape or not np.array_equal(old[0], new[0]):
         return None
-    names, rows = _NAMES.differing(old, new)
+    names, rows = _NAMES.differing(np.ascontiguousarray(old), np.ascontiguousarray(new))
     if len(rows) * len(names) > _WORTHWHILE * new.size:
         return None
     before, now = summary_data(base), summary_data(chain)
@@ -166,7 +166,7 @@ def chain_change(base: EnrichedChain, base_seq: int, chain: EnrichedChain) -> di
         "base": base_seq,
         "head": {name: value for name, value in now.items() if value != before[name]},
         "rows": rows,
-        "columns": _Named(np.ascontiguousarray(new[np.ix_(names, rows)]), names),
+        "columns": _Named(new[np.ix_(names, rows)], names),
     }
 
 

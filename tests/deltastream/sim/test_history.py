@@ -207,11 +207,15 @@ class TestKeys:
         accepted.complete()
         assert told.codes == ["accepted_twice"]
 
-    @pytest.mark.parametrize(("when", "codes"), [(5.0, []), (15.0, ["accepted_twice"])])
-    def test_a_key_forgotten_with_its_message(self, told, accepted, when, codes):
+    @pytest.mark.parametrize(
+        ("when", "gone", "codes"),
+        [(5.0, True, []), (5.0, False, ["accepted_twice"]), (15.0, True, ["accepted_twice"])],
+    )
+    def test_a_key_forgotten_with_its_message(self, told, accepted, when, gone, codes):
         for seq, at in ((1, 0.0), (2, 10.0)):
             accepted.accept("a", Position("e", seq), tick(seq), "k")
             told.history.find("a", Position("e", seq)).at = at
+        told.history.find("a", Position("e", 1)).gone = gone
         accepted.complete(lambda first, second: first <= when <= second)
         assert told.codes == codes
 

@@ -97,6 +97,15 @@ def test_what_changes_throughout_is_a_whole_chain(chain: Any):
     assert chain_change(chain(), 1, other) is None
 
 
+def test_columns_may_lie_in_memory_as_they_please(chain: Any):
+    plain = chain().columns
+    for other in (np.asfortranarray(plain), np.repeat(plain, 2, axis=1)[:, ::2]):
+        assert both_ways(chain_data(chain(columns=other))) == both_ways(chain_data(chain()))
+        change = chain_change(chain(columns=other), 1, chain(columns=other))
+        assert change is not None
+        assert change["rows"] == []
+
+
 def test_numbers_that_are_not_there_are_null_and_whole_ones_whole(chain: Any):
     columns = np.full((ROWS, 2), np.nan)
     columns[0] = (1.0, 2.5)

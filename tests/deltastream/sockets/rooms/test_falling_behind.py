@@ -71,10 +71,7 @@ def test_who_resumes_after_much_is_not_held_more_for_than_may_be(run: Any, chain
     run(resumed, ANSWER)
 
 
-@pytest.mark.parametrize("remembered", [True, False])
-def test_who_fell_behind_in_a_room_whose_chain_has_expired_stands_no_further_than_it_was_brought(
-    run: Any, chain: Any, remembered: bool
-):
+def test_who_fell_behind_in_a_room_whose_chain_has_expired_is_given_the_last_one(run: Any, chain: Any):
     """There is no state of the room any more that it could be given."""
     room = "chain:NIFTY:2026-11-24"
 
@@ -91,11 +88,9 @@ def test_who_fell_behind_in_a_room_whose_chain_has_expired_stands_no_further_tha
         publish(T0 + 2, "2026-11-24")
         publish(chain().expiry_ts, "2026-12-01")
         await trio.testing.wait_all_tasks_blocked()
-        if not remembered:
-            stand.hub.streams["chain:NIFTY"]._past.clear()
         await stand.settle()
-        assert client.rooms[room][room].seq == (3 if remembered else 1)
-        assert stand.hub.standing(member) == ({room: 3} if remembered else {})
+        assert client.rooms[room][room].seq == 3
+        assert stand.hub.standing(member) == {room: 3}
 
     run(expired)
 
