@@ -55,7 +55,8 @@ class _Open:
         positions: where it stands: the last message of each stream that it has shown, or would have;
             replaced, never changed.
         anew: streams that have begun anew, and why, while there is nothing of them to show: what comes
-            next of them is a snapshot.
+            next of them is a snapshot. Until then the room stands where it did, which is all that
+            anybody was told.
     """
 
     room: Room
@@ -250,11 +251,14 @@ class Hub:
     def owed(self, channel: Channel, after: Positions) -> tuple[list[bytes], Positions | None]:
         """The newest state of whatever a channel has published after a position; see `fanout.Catchup`."""
         frames: list[bytes] = []
-        positions, reached = self._rooms[channel.room].positions, dict(after)
-        streams = [self.streams[name] for name in positions]
+        opened, reached = self._rooms[channel.room], dict(after)
+        streams = [self.streams[name] for name in opened.positions]
         room = self._answer_bytes
         for stream in streams:
-            for place, some in self._news(channel, stream, positions[stream.name], after.get(stream.name)):
+            if stream.name in opened.anew:
+                continue
+            present = opened.positions[stream.name]
+            for place, some in self._news(channel, stream, present, after.get(stream.name)):
                 room -= sum(map(len, some))
                 if room < 0 and frames:
                     return frames, reached
@@ -362,7 +366,7 @@ class Hub:
             if stream.product in self._statuses:
                 self._publish_status(opened, self._statuses[stream.product])
         elif stream.name in opened.anew:
-            self._publish_state(opened, stream, opened.anew.pop(stream.name))
+            self._publish_state(opened, stream, opened.anew[stream.name])
         else:
             frames = Frames(opened.room, stream, entry)
             opened.positions = {**before, stream.name: Place(stream.epoch, entry.seq)}
@@ -373,10 +377,12 @@ class Hub:
 
     def _publish_state(self, opened: _Open, stream: Stream, reason: str | None) -> None:
         """Give everybody in a room the state of a stream, which needs nothing before it."""
-        before = opened.positions
-        opened.positions = {**before, stream.name: Place(stream.epoch, stream.seq)}
         if not any(takes(opened.room, entry) for entry in stream.state()):
             opened.anew[stream.name] = reason
+            return
+        opened.anew.pop(stream.name, None)
+        before = opened.positions
+        opened.positions = {**before, stream.name: Place(stream.epoch, stream.seq)}
         for channel in opened.channels.values():
             if channel.groups:
                 for frame in self._snapshot(channel, stream, reason):

@@ -95,6 +95,34 @@ def test_who_fell_behind_in_a_room_whose_chain_has_expired_is_given_the_last_one
     run(expired)
 
 
+def test_who_is_passed_over_as_an_expired_room_shows_something_again_is_told_that_an_epoch_has_begun(
+    run: Any, chain: Any
+):
+    room = "chain:NIFTY:2026-11-24"
+
+    async def renewed(stand: Any) -> None:
+        def publish(ts: int, expiry: str, **how: Any) -> None:
+            stand.publish("enriched.chain.NIFTY", chain(ts, expiry=expiry), **how)
+
+        for ts in range(T0, T0 + 3):
+            publish(ts, "2026-11-24")
+        stand.connect(0, "json", 1 << 30)
+        stand.enter(0, [room], resume=False, full=False, later=False)
+        member, (client,) = stand.members[0], stand.clients
+        publish(chain().expiry_ts, "2026-12-01")
+        publish(chain().expiry_ts + 1, "2026-12-01", new_epoch=True)
+        await stand.settle()
+        assert stand.hub.standing(member) == {}, "there is nothing to show"
+        member.free = 0
+        publish(T0 + 4, "2026-11-24")
+        await stand.settle()
+        assert client.snapshots == [None, "epoch_changed"]
+        assert client.rooms[room][room].seq == 2
+        assert stand.hub.standing(member) == {room: 2}
+
+    run(renewed)
+
+
 def test_who_is_lost_amid_catching_up_resumes_what_it_has(run: Any, chain: Any):
     """It has been given the newest of one chain, for which an older change of another was left out."""
 

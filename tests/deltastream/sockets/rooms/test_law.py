@@ -39,13 +39,13 @@ def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats tell where rooms stand, whatever was sent."""
+    """Heartbeats tell where streams stand, whatever was sent."""
 
     def standing(hub: Hub, member: Member) -> dict[str, int | dict[str, int]]:
         seqs: dict[str, int | dict[str, int]] = {}
         for room in hub.rooms(member):
             places = hub._rooms[room].positions
-            by_stream = {name: place.seq for name, place in places.items()}
+            by_stream = {name: hub.streams[name].seq for name in places}
             seqs[str(room)] = by_stream if str(room) == "general" else next(iter(by_stream.values()))
         return seqs
 
