@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from deltastream.bus._epochs import epoch_of
 from deltastream.bus._schema import SEQ_BITS, WAL_BYTES, connect, connect_reader, create, migrate
+from deltastream.bus._seal import holds, seal
 from deltastream.errors import JournalError
 
 __all__ = [
@@ -43,6 +43,7 @@ ANSWER_BYTES: Final = 64 << 20
 """Most bytes of frames that one call of the bus gathers, but for the last one."""
 
 _INSERT: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
+_ROW: Final = "id, ts, CAST(key AS BLOB), crc, frame"
 _ACK: Final = (
     "INSERT INTO progress VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET acked = max(acked, excluded.acked)"
 )
@@ -233,7 +234,8 @@ class Journal:
             topic.total += len(frame)
             topic.last_ts = batch.ts
             rowid = topic.number << SEQ_BITS | topic.last
-            rows.append((rowid, key, batch.ts, topic.total, zlib.crc32(frame), frame))
+            crc = seal(rowid, batch.ts, None if key is None else key.encode(), frame)
+            rows.append((rowid, key, batch.ts, topic.total, crc, frame))
             appended.append(Appended(topic.number, topic.last, True))
         if rows:
             self.db.executemany(_INSERT, rows)
@@ -333,7 +335,7 @@ class Reader:
         """Up to `limit` messages of a topic with seq > `after`, or fewer that exceed 4 MiB together."""
         first, end = topic_of(topic)
         rows = self.db.execute(
-            "SELECT id, ts, crc, frame FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            f"SELECT {_ROW} FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (first + after, end, limit),
         )
         return [_frame(row) for row in _within(rows, _READ_BYTES)]
@@ -342,7 +344,7 @@ class Reader:
         """The last `limit` messages of a topic with seq < `before`, oldest first; bound as `frames`."""
         first, _ = topic_of(topic)
         rows = self.db.execute(
-            "SELECT id, ts, crc, frame FROM message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?",
+            f"SELECT {_ROW} FROM message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?",
             (first, first + before, limit),
         )
         return [_frame(row) for row in reversed(_within(rows, _READ_BYTES))]
@@ -361,8 +363,8 @@ class Reader:
 
 
 def _frame(row: tuple[Any, ...]) -> Frame:
-    rowid, ts, crc, frame = row
-    return Frame(rowid & _SEQ_MASK, ts, frame, zlib.crc32(frame) == crc)
+    rowid, ts, key, crc, frame = row
+    return Frame(rowid & _SEQ_MASK, ts, frame, holds(crc, rowid, ts, key, frame))
 
 
 def _within(rows: sqlite3.Cursor, most: int) -> list[tuple[Any, ...]]:

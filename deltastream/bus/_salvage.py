@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 from deltastream.bus._epochs import FORGOTTEN, sync_directory, unmark_place
 from deltastream.bus._schema import SEQ_BITS, connect, connect_reader, create
+from deltastream.bus._seal import holds, seal
 
 __all__ = ["SalvageReport", "finish", "salvage"]
 
@@ -157,12 +157,15 @@ def _messages(
     total = copied = 0
     for rowid, key, ts, crc, frame in _scan(old, base + trimmed, base + (1 << SEQ_BITS)):
         seq = rowid - base
-        if not isinstance(frame, bytes) or not isinstance(ts, int) or zlib.crc32(frame) != crc:
+        if not isinstance(frame, bytes) or not isinstance(ts, int) or not isinstance(key, str | None):
+            continue
+        sealed = None if key is None else key.encode()
+        if not holds(crc, rowid, ts, sealed, frame):
             continue
         try:
             new.execute(
                 "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
-                (rowid, key, ts, total + len(frame), crc, frame),
+                (rowid, key, ts, total + len(frame), seal(rowid, ts, sealed, frame), frame),
             )
         except sqlite3.Error:
             continue

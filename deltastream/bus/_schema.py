@@ -25,7 +25,7 @@ from deltastream.errors import JournalError
 
 __all__ = ["SEQ_BITS", "VERSION", "WAL_BYTES", "connect", "connect_reader", "create", "migrate", "wal_bytes"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION_ID: Final = 0x44534A31  # "DSJ1"
 SEQ_BITS: Final = 40
 """A message's rowid is ``topic << SEQ_BITS | seq``: a topic is one range of the table, without an index."""
@@ -69,8 +69,8 @@ CREATE TABLE lineage (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {}
-"""By version: the step from it to the next."""
+MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {1: lambda db: None}
+"""By version: the step from it to the next. Version 2 seals a message with its place; see `_seal`."""
 
 _SYNCHRONOUS: Final = {"process": "NORMAL", "power": "FULL"}
 

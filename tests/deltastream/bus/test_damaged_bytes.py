@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
 from deltastream.bus import BusSettings, EmbeddedBus, open_bus
+from deltastream.bus._salvage import salvage
 from deltastream.errors import BusClosed, JournalError
 from deltastream.messages import Position, UnderlyingTick
 
@@ -98,3 +101,32 @@ async def test_it_opens_whatever_the_bytes_are(tmp_path, virtual, autojump_clock
         salvaged += any(line["event"] == "journal_salvaged" for line in lines)
         shutil.rmtree(path)
     assert salvaged > len(seeds) / 8
+
+
+@pytest.mark.parametrize("change", ["id = id + 5", "ts = ts - 1", "key = 'k101'"])
+class TestAMessageInTheWrongPlace:
+    """Damage to what stands beside a frame, which is what it was, in a file that SQLite has nothing against."""
+
+    async def spoil(self, path, change, virtual):
+        async with open_bus(path, BusSettings(), virtual) as bus:
+            for n in range(3):
+                await bus.append("x", long_tick(n), key=f"k{n}")
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"UPDATE message SET {change} WHERE id & 0xff = 3")
+            db.commit()
+
+    async def test_is_told_to_be_unreadable(self, tmp_path, virtual, autojump_clock, change):
+        await self.spoil(tmp_path / "a.db", change, virtual)
+        async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+            assert [record.message for record in await bus.read("x")] == [long_tick(0), long_tick(1)]
+            async with bus.follow(["x"]) as follower:
+                items = await follower.batch()
+        assert [item.message for item in items[:2]] == [long_tick(0), long_tick(1)]
+        assert [gap.reason for gap in items[2:]][-1] == "undecodable"
+
+    async def test_is_not_salvaged(self, tmp_path, virtual, autojump_clock, change):
+        await self.spoil(tmp_path / "a.db", change, virtual)
+        report = salvage(tmp_path / "a.db", "a test", "e2", "1")
+        assert report.salvaged == {"x": 2}
+        async with open_bus(tmp_path / "a.db", BusSettings(), virtual) as bus:
+            assert [record.message for record in await bus.read("x")] == [long_tick(0), long_tick(1)]

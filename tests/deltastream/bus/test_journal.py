@@ -16,6 +16,7 @@ import trio
 from structlog.testing import capture_logs
 
 from deltastream.bus import BusSettings, EmbeddedBus, Entry, Gap, _opening, open_bus
+from deltastream.bus._salvage import salvage
 from deltastream.bus._schema import MIGRATIONS, VERSION, connect, create, migrate
 from deltastream.errors import JournalError
 from deltastream.messages import Position, UnderlyingTick, encode
@@ -78,6 +79,21 @@ async def test_a_journal_of_version_1_opens(log, clock, tick):
         assert (await bus.append("market.tick.SPY", tick(9), key="k4")).seq == 4
         assert (await bus.append("market.tick.SPY", tick(9))).seq == 6
         assert (await bus.append("emptied", tick(9))).seq == 8
+
+
+async def test_a_damaged_journal_of_version_1_is_salvaged(log, clock, tick):
+    v1(log.path, [tick(n) for n in (3, 4, 5)])
+    assert salvage(log.path, "a test", "e2", "1").salvaged == {"market.tick.SPY": 3, "emptied": 0}
+    async with log.open() as bus:
+        records = await bus.read("market.tick.SPY")
+        assert [(record.position.seq, record.message) for record in records] == [
+            (n, tick(n)) for n in (3, 4, 5)
+        ]
+    with closing(sqlite3.connect(log.path)) as db:
+        db.execute("UPDATE message SET id = id + 7 WHERE id & 0xff = 5")
+        db.commit()
+    async with log.open() as bus:
+        assert len(await bus.read("market.tick.SPY")) == 2
 
 
 def test_the_tables_are_those_of_version_1(tmp_path):
