@@ -121,12 +121,14 @@ class RoomState:
 
     def _snapshot(self, name: str, stream: _Stream, frame: Update) -> list[Event]:
         events: list[Event] = []
-        if frame.part is None or frame.part[0] == 1:
+        if frame.part is None or frame.part[0] <= 1:
             if frame.reason is not None:
                 events.append(self._interrupted(name, stream, frame.reason))
             stream.chains.clear()
         stream.epoch, stream.seq = frame.epoch or "", frame.seq
         stream.whole = frame.part is None or frame.part[0] == frame.part[1]
+        if frame.part == (0, 0):
+            return events
         event = _event(frame, name, stream)
         return events if event is None else [*events, event]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deltastream.messages import EnrichedChain, MarketStatus, UnderlyingTick
+from deltastream.messages import MarketStatus
 from deltastream.sockets import events as e
 from deltastream.sockets.events import Place, encode
 from deltastream.sockets.fanout import Form
@@ -12,12 +12,14 @@ from deltastream.sockets.rooms import GENERAL, Room
 from deltastream.sockets.streams import Entry, Stream
 from deltastream.sockets.updates import Body, microseconds, status_data
 
-__all__ = ["Frames", "status_frame"]
+__all__ = ["Frames", "nothing_frame", "status_frame"]
 
-_UPDATE: Final[dict[type, type[e.Update]]] = {
-    UnderlyingTick: e.UnderlyingUpdate,
-    EnrichedChain: e.ChainUpdate,
+_UPDATE: Final[dict[str, type[e.Update]]] = {
+    "product": e.UnderlyingUpdate,
+    "chain": e.ChainUpdate,
+    "surface": e.SurfaceUpdate,
 }
+_NOTHING: Final = Body(lambda: None)
 
 
 class Frames:
@@ -65,17 +67,37 @@ class Frames:
         return entry.full, "full"
 
     def _event(self, form: Form, body: Body, **fields: object) -> bytes:
-        several = self._room == GENERAL
-        entry = self._entry
-        kind = _UPDATE.get(type(entry.message), e.SurfaceUpdate)
-        event = (e.ChainSummary if several and entry.summary is not None else kind)(
-            room=str(self._room),
-            stream=self._stream.name if several else None,
-            ts=microseconds(entry.ts),
-            data=body.raw(form.encoding),
-            **fields,  # type: ignore[arg-type]  # as named by the two above
-        )
-        return form.wrap(encode(event, form.encoding))
+        return _event(self._room, self._stream, form, ts=self._entry.ts, body=body, **fields)
+
+
+def nothing_frame(room: Room, stream: Stream, form: Form, place: Place, reason: str | None) -> bytes:
+    """The state at a position where there is nothing that a room shows of a stream."""
+    return _event(
+        room,
+        stream,
+        form,
+        ts=stream.newest,
+        body=_NOTHING,
+        kind="snapshot",
+        first=None,
+        seq=place.seq,
+        epoch=place.epoch,
+        part=(0, 0),
+        reason=reason,
+    )
+
+
+def _event(room: Room, stream: Stream, form: Form, *, ts: int, body: Body, **fields: object) -> bytes:
+    several = room == GENERAL
+    kind = _UPDATE[stream.kind]
+    event = (e.ChainSummary if several and kind is e.ChainUpdate else kind)(
+        room=str(room),
+        stream=stream.name if several else None,
+        ts=microseconds(ts),
+        data=body.raw(form.encoding),
+        **fields,  # type: ignore[arg-type]  # as named by the three above
+    )
+    return form.wrap(encode(event, form.encoding))
 
 
 def status_frame(room: Room, status: MarketStatus, form: Form) -> bytes:

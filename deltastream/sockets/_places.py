@@ -103,4 +103,4 @@ def takes(room: Room, entry: Entry) -> bool:
 
 
 def most(stream: Stream) -> int:
-    return MOST_RESUMED[stream.name.partition(":")[0]]
+    return MOST_RESUMED[stream.kind]

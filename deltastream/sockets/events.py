@@ -201,12 +201,13 @@ class Update(_Event, frozen=True, kw_only=True):
         stream: which one, in a room that has several.
         kind: "snapshot" is the state at `seq`; of chains, "full" is a whole one, "delta" what changed
             since the chain of the same root and expiry before it.
-        part: of a snapshot, which of how many, from 1.
+        part: of a snapshot, which of how many, from 1; ``(0, 0)`` where there is nothing to show.
         epoch: of a snapshot.
         own: of a snapshot, the seq of the message that the state came with, which changes refer to.
         reason: of a snapshot that was not asked for: why it comes.
         first: the last `seq` sent and 1; not there in a snapshot, which needs nothing before it.
         ts: when it happened, microseconds UTC.
+        data: null where there is nothing to show.
     """
 
     room: str

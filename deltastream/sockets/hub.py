@@ -13,7 +13,7 @@ from typing import Final
 from deltastream.bus.protocol import Gap, Record
 from deltastream.messages import EnrichedChain, MarketStatus, Message, Position
 from deltastream.sockets import events as e
-from deltastream.sockets._frames import Frames, status_frame
+from deltastream.sockets._frames import Frames, nothing_frame, status_frame
 from deltastream.sockets._places import joined, missed, most, seen_by, shown, takes
 from deltastream.sockets.commands import Resume
 from deltastream.sockets.events import Place
@@ -54,14 +54,10 @@ class _Open:
     Attributes:
         positions: where it stands: the last message of each stream that it has shown, or would have;
             replaced, never changed.
-        anew: streams that have begun anew, and why, while there is nothing of them to show: what comes
-            next of them is a snapshot. Until then the room stands where it did, which is all that
-            anybody was told.
     """
 
     room: Room
     positions: Positions
-    anew: dict[str, str | None] = field(default_factory=dict)
     channels: dict[tuple[Form, bool], Channel] = field(default_factory=dict)
 
 
@@ -232,16 +228,12 @@ class Hub:
         return sorted((channel.room for channel in _channels(member)), key=str)
 
     def standing(self, member: Member) -> dict[str, int | dict[str, int]]:
-        """Where a member stands in each of its rooms, once it has been given what is on its way to it.
-
-        A stream that has begun anew and shows nothing yet is left out: nobody was told where it is.
-        """
+        """Where a member stands in each of its rooms, once it has been given what is on its way to it."""
         self.fanout.settle(member)
         seqs: dict[str, int | dict[str, int]] = {}
         for channel in sorted(_channels(member), key=_room_name):
-            opened = self._rooms[channel.room]
-            places = member.behind.get(channel, opened.positions)
-            by_stream = {name: place.seq for name, place in places.items() if name not in opened.anew}
+            places = member.behind.get(channel, self._rooms[channel.room].positions)
+            by_stream = {name: place.seq for name, place in places.items()}
             if channel.room == GENERAL:
                 seqs[str(channel.room)] = by_stream
             elif by_stream:
@@ -255,8 +247,6 @@ class Hub:
         streams = [self.streams[name] for name in opened.positions]
         room = self._answer_bytes
         for stream in streams:
-            if stream.name in opened.anew:
-                continue
             present = opened.positions[stream.name]
             for place, some in self._news(channel, stream, present, after.get(stream.name)):
                 room -= sum(map(len, some))
@@ -272,7 +262,7 @@ class Hub:
         """What brings somebody who has fallen behind in a stream from there to the present, and how far."""
         if before is None:
             yield place, self._snapshot(channel, stream, None)
-        elif before.epoch != place.epoch or before.seq < stream.floor <= place.seq:
+        elif before.epoch != place.epoch or before.seq < stream.floor:
             yield place, self._snapshot(channel, stream, stream.reason)
         elif before.seq < place.seq:
             changed = [entry for entry in stream.changed(before.seq) if takes(channel.room, entry)]
@@ -280,14 +270,8 @@ class Hub:
                 frames = self._several(channel, stream, changed, before.seq)
                 for entry, frame in zip(changed, frames, strict=True):
                     yield Place(place.epoch, entry.seq), [frame]
-            else:  # the last that came has changed no state, or all there was has expired
-                state = self._snapshot(channel, stream, None)
-                yield place, state or self._last(channel, stream, before.seq)
-
-    def _last(self, channel: Channel, stream: Stream, seen: int) -> list[bytes]:
-        """The last message of a room that has no state any more, if that is remembered."""
-        past = [entry for entry in stream.past(seen) or () if takes(channel.room, entry)]
-        return list(self._several(channel, stream, past[-1:], seen))
+            else:  # the last that came has changed no state, or has expired
+                yield place, self._snapshot(channel, stream, None)
 
     def _stream(self, name: str, topic: str) -> Stream:
         stream = self.streams.get(name)
@@ -365,8 +349,6 @@ class Hub:
             self._publish_state(opened, stream, None)
             if stream.product in self._statuses:
                 self._publish_status(opened, self._statuses[stream.product])
-        elif stream.name in opened.anew:
-            self._publish_state(opened, stream, opened.anew[stream.name])
         else:
             frames = Frames(opened.room, stream, entry)
             opened.positions = {**before, stream.name: Place(stream.epoch, entry.seq)}
@@ -377,10 +359,6 @@ class Hub:
 
     def _publish_state(self, opened: _Open, stream: Stream, reason: str | None) -> None:
         """Give everybody in a room the state of a stream, which needs nothing before it."""
-        if not any(takes(opened.room, entry) for entry in stream.state()):
-            opened.anew[stream.name] = reason
-            return
-        opened.anew.pop(stream.name, None)
         before = opened.positions
         opened.positions = {**before, stream.name: Place(stream.epoch, stream.seq)}
         for channel in opened.channels.values():
@@ -398,6 +376,8 @@ class Hub:
         """The state of a stream in a room, which is complete up to where the stream stands."""
         entries = [entry for entry in stream.state() if takes(channel.room, entry)]
         place = Place(stream.epoch, stream.seq)
+        if not entries:
+            return [nothing_frame(channel.room, stream, channel.form, place, reason)]
         return [
             Frames(channel.room, stream, entry).snapshot(channel.form, place, (part, len(entries)), reason)
             for part, entry in enumerate(entries, start=1)

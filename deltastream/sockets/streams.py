@@ -99,16 +99,18 @@ class Stream:
     Attributes:
         name: as clients know it, such as ``chain:NIFTY``.
         topic: on the bus.
+        kind: of what is shown: "product", "chain" or "surface".
         product: whose it is.
         epoch, seq: where it stands; the epoch is empty before its first message.
         floor: what was sent up to there must not be gone on from: something is missing before it.
         reason: what is missing, or why.
+        newest: the time of its newest message, nanoseconds UTC.
     """
 
     def __init__(self, name: str, topic: str) -> None:
         self.name = name
         self.topic = topic
-        self.product = name.partition(":")[2]
+        self.kind, _, self.product = name.partition(":")
         self.epoch = ""
         self.seq = 0
         self.floor = 0
@@ -116,7 +118,7 @@ class Stream:
         self._state: dict[Key, Entry] = {}
         self._past: deque[Entry] = deque()
         self._past_bytes = 0
-        self._newest = 0
+        self.newest = 0
 
     def recall(self, epoch: str, seq: int, messages: Iterable[tuple[int, Message]]) -> None:
         """Begin with a state that was read elsewhere: seqs (0: not known) and messages."""
@@ -179,12 +181,11 @@ class Stream:
         held = self._state.get(entry.key)
         if held is None or (microseconds(entry.ts), entry.seq) >= (microseconds(held.ts), held.seq):
             self._state[entry.key] = entry
-        if entry.ts > self._newest:
-            self._newest = entry.ts
-            if len(self._state) > 1:
-                for key, old in list(self._state.items()):
-                    if isinstance(old.message, EnrichedChain) and old.message.expiry_ts <= entry.ts:
-                        del self._state[key]
+        self.newest = max(self.newest, entry.ts)
+        if isinstance(entry.message, EnrichedChain):
+            for key, old in list(self._state.items()):
+                if isinstance(old.message, EnrichedChain) and old.message.expiry_ts <= self.newest:
+                    del self._state[key]
 
 
 def _seq(entry: Entry) -> int:

@@ -168,8 +168,9 @@ class Follower:
                 self.again[room] = None
             elif stream.part[0] != stream.part[1]:
                 self._complain("socket_gap", f"{room}: a snapshot of {name} ends with part {stream.part}")
+            elif stream.asked:
+                self._complain("socket_ahead", f"{room}: told {seq} of {name}, whose snapshot is due")
             else:
-                stream.asked = False  # there was nothing to show
                 at = max(stream.seq, stream.reached)
                 self._facts.stands(self._who, room, _full(name), stream.epoch, at, stream.state)
 
@@ -197,15 +198,17 @@ class Follower:
     def _snapshot(self, room: str, name: str, frame: dict[str, Any]) -> None:
         part, of = frame["part"]
         stream = self.rooms[room].get(name)
-        if part == 1:
+        if part <= 1:
             self._judge_reason(room, stream, frame)
             stream = self.rooms[room][name] = Stream(frame["epoch"], frame["seq"])
-        place = (frame["epoch"], frame["seq"], part - 1)
+        place = (frame["epoch"], frame["seq"], max(part - 1, 0))
         if stream is None or (stream.epoch, stream.seq, stream.part[0]) != place:
             self._complain("socket_gap", f"{room}: part {part} of {of} of {name} comes out of turn")
             self.again[room] = None
             return
         stream.part = part, of
+        if part == 0:
+            return
         held = Held(frame.get("own", 0), frame["ts"], frame["data"])
         self._facts.part(self._who, room, _full(name), stream.epoch, key_in(held.data), held)
         _hold(stream, held)

@@ -105,7 +105,7 @@ async def test_it_opens_whatever_the_bytes_are(tmp_path, virtual, autojump_clock
 
 @pytest.mark.parametrize("change", ["id = id + 5", "ts = ts - 1", "key = 'k101'"])
 class TestAMessageInTheWrongPlace:
-    """Damage to what stands beside a frame, which is what it was, in a file that SQLite has nothing against."""
+    """Damage to what stands beside an intact frame, in a file that SQLite has nothing against."""
 
     async def spoil(self, path, change, virtual):
         async with open_bus(path, BusSettings(), virtual) as bus:

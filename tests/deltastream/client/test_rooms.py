@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -234,3 +235,22 @@ def test_the_client_has_the_state_whatever_was_lost(chain_of, script, encoding):
     world = play(chain_of, encoding, script)
     world.check()
     assert all(state.standing == "in" for state in world.rooms)
+
+
+@pytest.mark.parametrize("encoding", sorted(FORMS))
+def test_where_there_is_nothing_to_show_the_client_knows_where_it_stands(chain_of, encoding):
+    world = World(chain_of, encoding)
+    world.rooms = Rooms()
+    room = world.rooms.state("chain:NIFTY:2036-11-25")
+    world.chain("2036-11-25", 0, 1.0)
+    world.count = (world.base["2036-11-25"].expiry_ts - T0) // 1_000
+    world.chain("2036-12-30", 0, 1.0)
+    world.enter()
+    world.beat()
+    assert (world.known, world.interruptions) == ({}, [])
+    assert room.resume() == {"epoch": "e1", "seq": 2}
+    world.change_epoch()
+    world.chain("2036-12-30", 0, 2.0)
+    world.beat()
+    assert [told.reason for told in world.interruptions] == ["epoch_changed"]
+    assert room.resume() == {"epoch": "e2", "seq": 0}

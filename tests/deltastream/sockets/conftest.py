@@ -154,13 +154,15 @@ class ModelClient:
         self.updates += 1
         if frame.get("kind") == "snapshot":
             part, of = frame["part"]
-            assert 1 <= part <= of
-            if part == 1:
+            assert 1 <= part <= of or (part, of, frame["data"]) == (0, 0, None)
+            if part <= 1:
                 streams[name] = _Stream(frame["epoch"], frame["seq"])
                 self.snapshots.append(frame.get("reason"))
             stream = streams[name]
             assert (stream.epoch, stream.seq) == (frame["epoch"], frame["seq"])
             stream.whole, stream.amid = part == of, part != of
+            if part == 0:
+                return
             self._hold(stream, frame, frame.get("own", 0), frame["data"])
             return
         stream = streams[name]

@@ -26,12 +26,16 @@ from deltastream.sockets.streams import stream_name
 from deltastream.sockets.updates import Body, chain_data, microseconds, summary_data, surface_data, tick_data
 
 T0 = 1_795_156_200_000_000_000
+EXPIRES_AT = 60
+"""The step at which the expiry of 2026-11-20 has passed."""
+
 ROOMS = (
     "general",
     "product:NIFTY",
     "chain:NIFTY",
     "chain:SPX",
     "chain:SPXW",
+    "chain:NIFTY:2026-11-20",
     "chain:SPX:2026-11-24",
     "chain:SPX:2026-12-29",
     "surface:NIFTY",
@@ -294,8 +298,9 @@ def random_message(chain: Any, tick: Any, surface: Any, status: Any) -> Callable
         if draw < 0.45:
             return f"analytics.surface.{product}", surface(ts, product, rng.random())
         root = rng.choice(("SPX", "SPXW")) if product == "SPX" else product
-        expiry = rng.choice(("2026-11-24", "2026-12-01"))
-        made = chain(ts, product=product, root=root, expiry=expiry, spot=float(rng.randrange(3)))
+        expiry = rng.choice(("2026-11-20", "2026-11-24", "2026-12-01"))
+        about = {"expiry_ts": T0 + EXPIRES_AT * 1_000_000} if expiry == "2026-11-20" else {}
+        made = chain(ts, product=product, root=root, expiry=expiry, spot=float(rng.randrange(3)), **about)
         for _ in range(rng.randrange(4)):
             value = rng.choice((float("nan"), 1.0, 2.5))
             made.columns[rng.randrange(1, len(made.columns)), rng.randrange(3)] = value

@@ -71,56 +71,46 @@ def test_who_resumes_after_much_is_not_held_more_for_than_may_be(run: Any, chain
     run(resumed, ANSWER)
 
 
-def test_who_fell_behind_in_a_room_whose_chain_has_expired_is_given_the_last_one(run: Any, chain: Any):
-    """There is no state of the room any more that it could be given."""
+def test_a_room_whose_chain_has_expired_says_that_it_shows_nothing(run: Any, chain: Any):
+    """To who comes, to who fell behind, and to all when an epoch begins; what comes late of it is shown."""
     room = "chain:NIFTY:2026-11-24"
 
     async def expired(stand: Any) -> None:
-        def publish(ts: int, expiry: str) -> None:
-            stand.publish("enriched.chain.NIFTY", chain(ts, expiry=expiry))
-
-        publish(T0, "2026-11-24")
-        stand.connect(0, "json", 1 << 30)
-        stand.enter(0, [room], resume=False, full=False, later=False)
-        member, (client,) = stand.members[0], stand.clients
-        member.free = 0
-        publish(T0 + 1, "2026-11-24")
-        publish(T0 + 2, "2026-11-24")
-        publish(chain().expiry_ts, "2026-12-01")
-        await trio.testing.wait_all_tasks_blocked()
-        await stand.settle()
-        assert client.rooms[room][room].seq == 3
-        assert stand.hub.standing(member) == {room: 3}
-
-    run(expired)
-
-
-def test_who_is_passed_over_as_an_expired_room_shows_something_again_is_told_that_an_epoch_has_begun(
-    run: Any, chain: Any
-):
-    room = "chain:NIFTY:2026-11-24"
-
-    async def renewed(stand: Any) -> None:
         def publish(ts: int, expiry: str, **how: Any) -> None:
             stand.publish("enriched.chain.NIFTY", chain(ts, expiry=expiry), **how)
 
-        for ts in range(T0, T0 + 3):
-            publish(ts, "2026-11-24")
-        stand.connect(0, "json", 1 << 30)
-        stand.enter(0, [room], resume=False, full=False, later=False)
-        member, (client,) = stand.members[0], stand.clients
+        def come(number: int, *, later: bool = False) -> None:
+            stand.connect(number, "json", 1 << 30)
+            stand.enter(number, [room], resume=False, full=False, later=later)
+
+        def known() -> list[tuple[int, int]]:
+            have = [client.rooms[room][room] for client in stand.clients]
+            return [(one.seq, len(one.state)) for one in have]
+
+        publish(T0, "2026-11-24")
+        come(0)
+        stand.members[0].free = 0
+        publish(T0 + 1, "2026-11-24")
         publish(chain().expiry_ts, "2026-12-01")
+        await trio.testing.wait_all_tasks_blocked()
+        come(1)
+        come(2, later=True)
+        await stand.settle()
+        assert known() == [(3, 0)] * 3
+        assert [client.snapshots for client in stand.clients] == [[None, None], [None], [None]]
+
         publish(chain().expiry_ts + 1, "2026-12-01", new_epoch=True)
         await stand.settle()
-        assert stand.hub.standing(member) == {}, "there is nothing to show"
-        member.free = 0
+        assert known() == [(0, 0)] * 3
+        assert [client.snapshots[-1] for client in stand.clients] == ["epoch_changed"] * 3
+
+        stand.members[0].free = 0
         publish(T0 + 4, "2026-11-24")
         await stand.settle()
-        assert client.snapshots == [None, "epoch_changed"]
-        assert client.rooms[room][room].seq == 2
-        assert stand.hub.standing(member) == {room: 2}
+        assert known() == [(2, 0), (2, 1), (2, 1)]
+        assert [stand.hub.standing(member) for member in stand.members.values()] == [{room: 2}] * 3
 
-    run(renewed)
+    run(expired)
 
 
 def test_who_is_lost_amid_catching_up_resumes_what_it_has(run: Any, chain: Any):

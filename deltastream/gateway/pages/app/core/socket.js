@@ -253,7 +253,7 @@ export class Socket {
     const stream = frame.stream ?? "";
     const place = room.places.get(stream);
     if (frame.kind === "snapshot") {
-      if (frame.part[0] === 1) {
+      if (frame.part[0] <= 1) {
         if (frame.reason !== undefined) this.breaks.tell({ room: room.name, reason: frame.reason });
         for (const [key, chain] of room.chains) {
           if (frame.stream === undefined || chain.stream === stream) room.chains.delete(key);
@@ -261,6 +261,7 @@ export class Socket {
         this.updates.tell({ event: "began", room: room.name, stream: frame.stream, of: frame.event });
       }
       room.places.set(stream, { epoch: frame.epoch, seq: frame.seq });
+      if (frame.part[0] === 0) return; // there is nothing to show
       this.#give(room, frame, frame.data, frame.own);
       return;
     }
