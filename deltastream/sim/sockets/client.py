@@ -274,9 +274,9 @@ class Client:
             self.enter(list(self.wanted))
 
     def _judge_lateness(self, told: Told) -> None:
-        """Nothing is sent any more to whose credential has ended."""
+        """Nothing is sent any more to whose credential has ended, save that another is yet to be answered."""
         credential = self.credential
-        if credential is None:
+        if credential is None or told.renewing:
             return
         ended = min(self._expires, credential.ended)
         late_s = _LATE_S if told.at > self._dawdled + _SILENCE_S else _LATE_S + _CLOSING_S

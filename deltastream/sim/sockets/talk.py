@@ -80,11 +80,13 @@ class Told(NamedTuple):
     Attributes:
         at: when it was sent.
         answers: the command that it answers; None: nobody asked.
+        renewing: a credential was shown before it came, and the answer comes after it.
     """
 
     event: dict[str, Any]
     at: float
     answers: Command | None
+    renewing: bool
 
 
 class Talk:
@@ -217,7 +219,7 @@ class Talk:
         decode: Any = msgspec.msgpack.decode if self.msgpack else msgspec.json.decode
         event = decode(frame.payload)
         if "id" not in event and event["event"] not in ("error", "connected"):
-            return Told(event, frame.at, None)
+            return Told(event, frame.at, None, self._renews())
         command = self.due.popleft() if self.due else None
         kind, code = event["event"], event.get("code")
         if command is None or event.get("id") != command.id:
@@ -227,7 +229,10 @@ class Talk:
                 self._complain("socket_answer", f"{self._who}: {command.op} is answered with {event!r:.200}")
         elif kind != _ANSWERS.get(command.op) or (command.errors and None not in command.errors):
             self._complain("socket_answer", f"{self._who}: {command} is answered with {kind}")
-        return Told(event, frame.at, command)
+        return Told(event, frame.at, command, self._renews())
+
+    def _renews(self) -> bool:
+        return any(command.op == "auth" for command in self.due)
 
     def hang_up(self) -> None:
         """Go, and tell."""
