@@ -58,7 +58,7 @@ class Live:
     Attributes:
         positions: the newest seen of each topic.
         store_away: whether the store did not answer when it was last asked.
-        recalled: whether the store has ever answered.
+        recalled: set once what the store knew when the present run began is known.
         rendered: answers made of the present state, for who asks next.
 
     Args:
@@ -81,7 +81,7 @@ class Live:
         self._in_store: tuple[str, ...] = ()
         self.positions: dict[str, Position] = {}
         self.store_away = False
-        self.recalled = False
+        self.recalled = trio.Event()
         self.rendered: Memo[Answer] = Memo(RENDERED_BYTES)
 
     async def run(self, ctx: Context, /, *, task_status: trio.TaskStatus[None]) -> None:
@@ -94,14 +94,14 @@ class Live:
         """
         latest = Latest(CHAIN_BYTES)
         self.positions.clear()
+        self.recalled = trio.Event()
         async with self._bus.follow(self.PATTERNS, live=True) as follower:
             await self._recall_log(latest)
             try:
                 async with trio.open_nursery() as nursery:
-                    recalled = trio.Event()
-                    nursery.start_soon(self._watch_store, ctx, latest, recalled)
+                    nursery.start_soon(self._watch_store, ctx, latest)
                     with trio.move_on_after(PATIENCE_S):
-                        await recalled.wait()
+                        await self.recalled.wait()
                     self._latest, self._following = latest, True
                     task_status.started()
                     await self._follow(follower, latest)
@@ -190,12 +190,12 @@ class Live:
                 self._take(latest, record)
             after = records[-1].position.seq if records else topic.last_seq
 
-    async def _watch_store(self, ctx: Context, latest: Latest, recalled: trio.Event) -> None:
+    async def _watch_store(self, ctx: Context, latest: Latest) -> None:
         """Recall what the store holds as soon as it answers, then look every second whether it does."""
         while True:
             try:
                 self._in_store = tuple(stored.product for stored in await self._store.products())
-                if not recalled.is_set():
+                if not self.recalled.is_set():
                     await self._recall_store(latest)
             except StoreError as error:
                 self.store_away = True
@@ -203,8 +203,7 @@ class Live:
             else:
                 self.store_away = False
                 ctx.running()
-                self.recalled = True
-                recalled.set()
+                self.recalled.set()
             await trio.sleep(WATCH_S)
 
     async def _recall_store(self, latest: Latest) -> None:

@@ -103,7 +103,7 @@ async def product_named(services: Services, name: str) -> str:
     folded = [product for product in known if product.upper() == name.upper()]
     if len(folded) == 1:
         return folded[0]
-    if not services.live.recalled:
+    if not services.live.recalled.is_set():
         with stored():
             if name in (in_store := [one.product for one in await services.store.products()]):
                 return name

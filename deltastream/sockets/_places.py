@@ -8,7 +8,6 @@ from typing import Final, Literal
 from deltastream.messages import EnrichedChain, Message
 from deltastream.sockets import events as e
 from deltastream.sockets.commands import Resume
-from deltastream.sockets.events import Place
 from deltastream.sockets.rooms import GENERAL, Room
 from deltastream.sockets.streams import Entry, Stream
 
@@ -25,9 +24,9 @@ Since = list[tuple[Stream, list[Entry], int]]
 
 
 def joined(room: Room, streams: Sequence[Stream], since: Since | None) -> e.Joined:
-    places = {stream.name: Place(stream.epoch, stream.seq) for stream in streams}
+    places = {stream.name: stream.at(stream.seq) for stream in streams}
     for stream, entries, seen in since or ():
-        places[stream.name] = Place(stream.epoch, entries[-1].seq if entries else seen)
+        places[stream.name] = stream.at(entries[-1].seq if entries else seen)
     mode: Literal["snapshot", "resumed"] = "snapshot" if since is None else "resumed"
     if room == GENERAL:
         return e.Joined(room=str(room), mode=mode, streams=places)
@@ -58,7 +57,7 @@ def missed(
 def seen_by(room: Room, stream: Stream, resume: Resume) -> int | None:
     """The seq of a stream that somebody has seen; None where it is void, or cannot be."""
     place = resume.streams.get(stream.name) if room == GENERAL else resume
-    if place is None or not stream.epoch or place.epoch != stream.epoch:
+    if place is None or not stream.epoch or place.epoch != stream.at(place.seq).epoch:
         return None
     return place.seq if stream.floor <= place.seq <= stream.seq else None
 

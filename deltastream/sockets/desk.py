@@ -99,6 +99,7 @@ class Desk:
                         nursery.start_soon(self.hub.fanout.run)
                         nursery.start_soon(self._keep_time)
                         nursery.start_soon(self._look_again)
+                        nursery.start_soon(self._recall_rest)
                         task_status.started()
                         await self._follow(follower)
             finally:
@@ -208,14 +209,32 @@ class Desk:
     def _recall(self) -> dict[str, Position]:
         """Give the hub what is known already; returns where to follow on."""
         live = self._live
-        told = [topic for topic in live.positions if topic.startswith(_STATUS)]
-        for product in sorted({*live.products(), *(topic.removeprefix(_STATUS) for topic in told)}):
+        self.hub.whole = live.recalled.is_set()
+        for product in self._products():
             for held in (live.tick(product), live.surface(product), live.status(product)):
                 if held is not None:
                     self._recall_state(held.topic, [(held.position, held.message)])
             if chains := live.chains(product):
                 self._recall_state(chains[0].topic, [(held.position, held.message) for held in chains])
         return dict(live.positions)
+
+    async def _recall_rest(self) -> None:
+        """Give the hub what the store alone knows, once that has answered."""
+        live = self._live
+        await live.recalled.wait()
+        if not self.hub.whole:
+            held = [
+                one
+                for name in self._products()
+                for one in (live.tick(name), live.surface(name), live.status(name), *live.chains(name))
+            ]
+            self.hub.complete([(one.topic, one.message) for one in held if one and one.position is None])
+            self.hub.fanout.carry()
+
+    def _products(self) -> list[str]:
+        """Those that something is known of, if only a status."""
+        told = [topic for topic in self._live.positions if topic.startswith(_STATUS)]
+        return sorted({*self._live.products(), *(topic.removeprefix(_STATUS) for topic in told)})
 
     def _recall_state(self, topic: str, state: Sequence[tuple[Position | None, Message]]) -> None:
         position = self._live.positions.get(topic) or Position("", 0)

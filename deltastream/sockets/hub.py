@@ -6,7 +6,7 @@ room wants it, however many there are; `fanout` carries the frames to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,6 +67,7 @@ class Hub:
     Attributes:
         fanout: carries its frames.
         streams: by name.
+        whole: all that is known elsewhere of the state it began with is known to it.
 
     Args:
         answer_bytes: the most that is handed to somebody at once of what it lacks, save that a message or
@@ -77,6 +78,7 @@ class Hub:
         self._answer_bytes = answer_bytes
         self.fanout = Fanout(self)
         self.streams: dict[str, Stream] = {}
+        self.whole = True
         self._by_topic: dict[str, Stream] = {}
         self._statuses: dict[str, MarketStatus] = {}
         self._rooms: dict[Room, _Open] = {}
@@ -101,6 +103,23 @@ class Hub:
             elif (name := stream_name(message)) is not None:
                 self._stream(name, topic).recall(position.epoch, position.seq, state)
                 return
+
+    def complete(self, state: Iterable[tuple[str, Message]]) -> None:
+        """What could not be asked for at the beginning has come: topics and messages without a position.
+
+        Streams of which some may have been missing begin anew.
+        """
+        self.whole = True
+        missed = dict[Stream, None]()
+        for topic, message in state:
+            if isinstance(message, MarketStatus):
+                self._take_status(message)
+            elif (name := stream_name(message)) is not None and self._stream(name, topic).learn(message):
+                missed[self.streams[name]] = None
+        for stream in self.streams.values():
+            if not stream.whole or stream in missed:
+                stream.whole = True
+                self._begin_anew(stream, Position(stream.epoch, stream.seq), "trimmed")
 
     def take(self, item: Record | Gap) -> None:
         """The next message of a topic, or word that some are missing."""
@@ -187,7 +206,7 @@ class Hub:
             if member.gone:
                 pass  # closed, for what it was told of other rooms was too much
             elif later or member.blocked or (frames := lacking()) is None:
-                after = {stream.name: Place(stream.epoch, seen) for stream, _, seen in since or ()}
+                after = {stream.name: stream.at(seen) for stream, _, seen in since or ()}
                 self.fanout.enter(member, [channel])
                 self.fanout.put_behind(member, channel, after)
             else:
@@ -276,7 +295,8 @@ class Hub:
     def _stream(self, name: str, topic: str) -> Stream:
         stream = self.streams.get(name)
         if stream is None:
-            stream = self.streams[name] = self._by_topic[topic] = Stream(name, topic)
+            whole = self.whole or not name.startswith("chain:")
+            stream = self.streams[name] = self._by_topic[topic] = Stream(name, topic, whole=whole)
             self._readers[name] = {}
             if (general := self._rooms.get(GENERAL)) is not None and _shown_in_general(stream):
                 self._readers[name][GENERAL] = general
@@ -303,7 +323,7 @@ class Hub:
     def _opened(self, room: Room, streams: Sequence[Stream]) -> _Open:
         opened = self._rooms.get(room)
         if opened is None:
-            positions = {stream.name: Place(stream.epoch, shown(room, stream)) for stream in streams}
+            positions = {stream.name: stream.at(shown(room, stream)) for stream in streams}
             opened = self._rooms[room] = _Open(room, positions)
             for stream in streams:
                 self._readers[stream.name][room] = opened
@@ -351,7 +371,7 @@ class Hub:
                 self._publish_status(opened, self._statuses[stream.product])
         else:
             frames = Frames(opened.room, stream, entry)
-            opened.positions = {**before, stream.name: Place(stream.epoch, entry.seq)}
+            opened.positions = {**before, stream.name: stream.at(entry.seq)}
             for channel in opened.channels.values():
                 if channel.groups:
                     frame = frames.update(channel.form, place.seq + 1, whole=channel.full)
@@ -360,7 +380,7 @@ class Hub:
     def _publish_state(self, opened: _Open, stream: Stream, reason: str | None) -> None:
         """Give everybody in a room the state of a stream, which needs nothing before it."""
         before = opened.positions
-        opened.positions = {**before, stream.name: Place(stream.epoch, stream.seq)}
+        opened.positions = {**before, stream.name: stream.at(stream.seq)}
         for channel in opened.channels.values():
             if channel.groups:
                 for frame in self._snapshot(channel, stream, reason):
@@ -375,7 +395,7 @@ class Hub:
     def _snapshot(self, channel: Channel, stream: Stream, reason: str | None) -> list[bytes]:
         """The state of a stream in a room, which is complete up to where the stream stands."""
         entries = [entry for entry in stream.state() if takes(channel.room, entry)]
-        place = Place(stream.epoch, stream.seq)
+        place = stream.at(stream.seq)
         if not entries:
             return [nothing_frame(channel.room, stream, channel.form, place, reason)]
         return [

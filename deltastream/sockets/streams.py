@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from deltastream.messages import EnrichedChain, Message, UnderlyingTick, VolatilitySurface
+from deltastream.sockets.events import Place
 from deltastream.sockets.updates import (
     Body,
     chain_change,
@@ -27,6 +28,9 @@ PAST_BYTES: Final = 8 << 20
 """The most that a stream keeps of its past, as sizes of columns."""
 
 PAST_MESSAGES: Final = 1024
+
+PROVISIONAL: Final = "~"
+"""Ends the name of an epoch under which not all may be known."""
 
 _ONLY: Final[Key] = ("", "")
 _SMALL: Final = 200
@@ -102,12 +106,15 @@ class Stream:
         kind: of what is shown: "product", "chain" or "surface".
         product: whose it is.
         epoch, seq: where it stands; the epoch is empty before its first message.
+        whole: all that was known when it began is known to it. Until then its positions are told under a
+            provisional epoch: from there nobody can go on where all is known.
         floor: what was sent up to there must not be gone on from: something is missing before it.
         reason: what is missing, or why.
         newest: the time of its newest message, nanoseconds UTC.
     """
 
-    def __init__(self, name: str, topic: str) -> None:
+    def __init__(self, name: str, topic: str, *, whole: bool = True) -> None:
+        self.whole = whole
         self.name = name
         self.topic = topic
         self.kind, _, self.product = name.partition(":")
@@ -125,6 +132,21 @@ class Stream:
         self._forget_past(epoch, seq)
         for number, message in messages:
             self._hold(Entry(number, message, None))
+
+    def at(self, seq: int) -> Place:
+        """A position as clients are told it."""
+        return Place(self.epoch if self.whole or not self.epoch else self.epoch + PROVISIONAL, seq)
+
+    def learn(self, message: Message) -> bool:
+        """A message of before it began, without a position, is heard of late; whether it was missing.
+
+        But for chains, which have many states, the log's newest message says all.
+        """
+        entry = Entry(0, message, None)
+        if self._state and (self.kind != "chain" or self._outdated(entry)):
+            return False
+        self._hold(entry)
+        return entry in self._state.values()
 
     def begin(self, epoch: str, seq: int, reason: str) -> None:
         """Earlier positions have become void, or are no longer to be had; the state stays."""
@@ -173,13 +195,16 @@ class Stream:
         key = (message.root, message.expiry) if isinstance(message, EnrichedChain) else _ONLY
         return self._state.get(key)
 
+    def _outdated(self, entry: Entry) -> bool:
+        held = self._state.get(entry.key)
+        return held is not None and (microseconds(held.ts), held.seq) > (microseconds(entry.ts), entry.seq)
+
     def _hold(self, entry: Entry) -> None:
         """The latest wins, by time and then by position; what has expired by then is dropped.
 
         Times are compared as clients see them, who come to the same state.
         """
-        held = self._state.get(entry.key)
-        if held is None or (microseconds(entry.ts), entry.seq) >= (microseconds(held.ts), held.seq):
+        if not self._outdated(entry):
             self._state[entry.key] = entry
         self.newest = max(self.newest, entry.ts)
         if isinstance(entry.message, EnrichedChain):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from deltastream.messages import EnrichedChain
 from deltastream.sim.history import Complain
@@ -11,6 +11,9 @@ from deltastream.sim.sockets.archive import Archive, Line, Log, topic_of
 from deltastream.sim.sockets.contents import Key, shown_in
 
 __all__ = ["Facts", "Held"]
+
+
+_PROVISIONAL: Final = "~"
 
 
 class Held(NamedTuple):
@@ -45,6 +48,7 @@ class Facts:
     def update(self, who: str, room: str, stream: str, epoch: str, seq: int, data: Any) -> None:
         """Somebody was brought to a position by a message, or by what it changes."""
         topic, short = topic_of(stream), room == "general"
+        epoch = epoch.removesuffix(_PROVISIONAL)
 
         def compare(line: Line | None) -> None:
             if line is None or line.data(short=short) != data:
@@ -85,7 +89,12 @@ class Facts:
     def stands(
         self, who: str, room: str, stream: str, epoch: str, seq: int, state: Mapping[Key, Held]
     ) -> None:
-        """Somebody was told to have everything of a stream up to there; what they have must be the newest."""
+        """Somebody was told to have everything of a stream up to there; what they have must be the newest.
+
+        Under a provisional epoch that is promised of the log alone, from which some has gone.
+        """
+        if epoch.endswith(_PROVISIONAL):
+            return
         topic, have = topic_of(stream), dict(state)
 
         def compare(line: Line | None) -> None:

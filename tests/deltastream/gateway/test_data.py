@@ -366,7 +366,7 @@ async def test_what_is_live_goes_on_without_the_store(world, ask, refused, autoj
 async def test_a_product_that_only_an_absent_store_could_know(open_world, autojump_clock):
     async with open_world(rounds=0) as world:
         await world.store.aclose()
-        world.live.recalled = False
+        world.live.recalled = trio.Event()
         with pytest.raises(Problem) as problem:
             await world.call(chain, product="NIFTY")
         assert problem.value.code == "store_unavailable"

@@ -155,14 +155,14 @@ async def test_without_the_store_it_begins_with_the_log(world, autojump_clock):
     async with world.store_away(), another(world) as (live, tree):
         assert tree.find("other/live").state is ChildState.DEGRADED
         assert live.store_away
-        assert not live.recalled
+        assert not live.recalled.is_set()
         assert state(live)["NIFTY"] == state(world.live)["NIFTY"]
         assert live.stale("NIFTY", world.clock.now_ns()) == ("store_away",)
         await world.store.open()
         await trio.sleep(2.0)
         assert tree.find("other/live").state is ChildState.RUNNING
         assert live.stale("NIFTY", world.clock.now_ns()) == ()
-        assert live.recalled
+        assert live.recalled.is_set()
         await world.store.aclose()
 
 

@@ -123,10 +123,10 @@ class Truth:
             last += lost
         record = Record(topic, Position(epoch, last + 1), message)
         log.append(record)
-        self._keep(message)
+        self.keep(message)
         return [*items, record]
 
-    def _keep(self, message: Message) -> None:
+    def keep(self, message: Message) -> None:
         if isinstance(message, MarketStatus):
             held = self.statuses.get(message.product)
             if held is None or message.ts_event >= held.ts_event:
@@ -189,11 +189,24 @@ class Stand:
         self.truth = Truth()
         self.members: dict[int, SimMember] = {}
         self.clients: list[Any] = []
+        self._hidden: list[tuple[str, Message]] = []
         self._model = model_client
 
     def publish(self, topic: str, message: Message, **how: Any) -> None:
         for item in self.truth.append(topic, message, **how):
             self.hub.take(item)
+
+    def hide(self, messages: list[tuple[str, Message]]) -> None:
+        """They were there before the log begins, and the store that knows them is away."""
+        self.hub.whole = False
+        for _, message in messages:
+            self.truth.keep(message)
+        self._hidden = messages
+
+    def complete(self) -> None:
+        """The store is back."""
+        if not self.hub.whole:
+            self.hub.complete(self._hidden)
 
     def connect(self, number: int, encoding: str, free: int) -> None:
         """A client that comes again knows what it knew."""
@@ -242,7 +255,8 @@ class Stand:
             self.tell(number, e.Heartbeat(ts=0, seqs=self.hub.standing(self.members[number])))
 
     async def settle(self) -> None:
-        """Everybody reads all there is; then all is compared."""
+        """Everybody reads all there is, the store among them; then all is compared."""
+        self.complete()
         await trio.testing.wait_all_tasks_blocked()
         for member in self.members.values():
             member.grow(1 << 40)
@@ -311,6 +325,8 @@ def random_message(chain: Any, tick: Any, surface: Any, status: Any) -> Callable
 
 async def _live(stand: Stand, rng: random.Random, make: Any, steps: int) -> None:
     """Anything that can happen, at random."""
+    if rng.random() < 0.3:
+        stand.hide([make(rng, -10) for _ in range(rng.randrange(12))])
     for step in range(steps):
         number = rng.randrange(5)
         draw = rng.random()
@@ -335,7 +351,9 @@ async def _live(stand: Stand, rng: random.Random, make: Any, steps: int) -> None
             stand.beat(number)
         elif draw < 0.95:
             stand.members[number].grow(rng.choice((1, 50, 500, 20_000)))
-        elif draw < 0.96:
+        elif draw < 0.955:
+            stand.complete()
+        elif draw < 0.965:
             topic = rng.choice(sorted(stand.truth.log) or [""])
             if log := stand.truth.log.get(topic):
                 stand.truth.kept_from[topic] = rng.choice(log).position.seq

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from deltastream.sockets import fanout
 from deltastream.sockets._frames import Frames
+from deltastream.sockets.events import Place
 from deltastream.sockets.fanout import Member
 from deltastream.sockets.hub import Hub
+from deltastream.sockets.streams import Stream
 
 
 @given(st.integers(0, 2**32))
@@ -68,7 +70,17 @@ def unbased(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Frames, "update", lambda *args, whole: update(*args, whole=False))
 
 
-@pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased])
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store alone knew is left out, though it is back."""
+    monkeypatch.setattr(Hub, "complete", lambda hub, state: setattr(hub, "whole", True))
+
+
+def definite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions are told as final while the store is away."""
+    monkeypatch.setattr(Stream, "at", lambda stream, seq: Place(stream.epoch, seq))
+
+
+@pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased, unasked, definite])
 def test_planted_bugs_are_found(
     run: Any, scenario: Any, monkeypatch: pytest.MonkeyPatch, plant: Callable[..., None]
 ):

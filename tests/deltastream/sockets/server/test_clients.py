@@ -15,6 +15,7 @@ import pytest
 import trio
 from wsproto.events import CloseConnection, Ping
 
+from deltastream.gateway.live import Live
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.messages import UnderlyingTick
 from deltastream.seams import Seams
@@ -365,6 +366,39 @@ async def test_a_status_that_came_before_any_price_is_told(serving: Any, status:
                 await client.send(id=2, op="subscribe", rooms=["product:SPX"])
                 assert (await client.until("market_status"))["status"] == "open"
             nursery.cancel_scope.cancel()
+
+
+async def test_what_the_store_alone_knew_is_told_as_soon_as_it_answers(serving: Any, chain: Any):
+    """Until then positions are provisional: who goes on from there elsewhere would lack it."""
+    nothing: Any = None
+    async with serving() as served, trio.open_nursery() as nursery:
+        live = Live(served.bus, nothing, Seams.system())
+        desk = Desk(served.bus, live, served.accounts, FAST, Seams.system())
+        await nursery.start(desk.run, None)
+        bound = await nursery.start(serve, desk, FAST, GatewaySettings(), Seams.system())
+        await served.chain(chain(expiry="2026-12-01"))
+        while "chain:NIFTY" not in desk.hub.streams:  # noqa: ASYNC110  the hub has no event
+            await trio.sleep(0.005)
+        async with replace(served, desk=desk, port=bound.port).client() as client:
+            await client.send(id=2, op="subscribe", rooms=["chain:NIFTY"])
+            (joined,) = (await client.until("subscribed"))["ok"]
+            first = await client.until("chain_update")
+            assert (joined["epoch"], first["part"]) == (first["epoch"], [1, 1])
+            live._latest.take(chain(expiry="2026-11-24"), "enriched.chain.NIFTY", None)
+            live.recalled.set()
+            parts = [await client.until("chain_update") for _ in range(2)]
+            assert {part["data"]["expiry"] for part in parts} == {"2026-11-24", "2026-12-01"}
+            told = {(part["epoch"] + "~", part["seq"], part["reason"]) for part in parts}
+            assert told == {(first["epoch"], 1, "trimmed")}
+            await client.send(
+                id=3,
+                op="subscribe",
+                rooms=["chain:NIFTY"],
+                resume={"chain:NIFTY": {"epoch": joined["epoch"], "seq": joined["seq"]}},
+            )
+            (again,) = (await client.until("subscribed"))["ok"]
+            assert again["mode"] == "snapshot"
+        nursery.cancel_scope.cancel()
 
 
 async def test_nothing_is_left_of_clients_that_have_gone(serving: Any):
