@@ -63,6 +63,9 @@ def renew(db: sqlite3.Connection, old: str, new: str, ends: Mapping[int, int]) -
         return False
     rows = [(old, topic, last) for topic, last in ends.items()]
     db.executemany("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", rows)
+    # pages of a damaged file may be of different times: nobody has seen, or done with, what is to come
+    db.executemany("UPDATE lineage SET last = min(last, ?2) WHERE topic = ?1", ends.items())
+    db.executemany("UPDATE progress SET acked = min(acked, ?2) WHERE topic = ?1", ends.items())
     name_epoch(db, new)
     return True
 

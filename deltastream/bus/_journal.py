@@ -43,6 +43,12 @@ ANSWER_BYTES: Final = 64 << 20
 """Most bytes of frames that one call of the bus gathers, but for the last one."""
 
 _INSERT: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
+_NUMBERS: Final = (
+    "SELECT max(number) FROM (SELECT 0 AS number UNION ALL SELECT max(id) FROM topic"
+    " UNION ALL SELECT max(topic) FROM progress UNION ALL SELECT max(topic) FROM failure"
+    f" UNION ALL SELECT max(topic) FROM lineage UNION ALL SELECT max(id) >> {SEQ_BITS} FROM message)"
+)
+"""The greatest number of a topic that anything names, which after damage the topics themselves may not."""
 _ROW: Final = "id, ts, CAST(key AS BLOB), crc, frame"
 _ACK: Final = (
     "INSERT INTO progress VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET acked = max(acked, excluded.acked)"
@@ -172,7 +178,7 @@ class Journal:
         except BaseException:
             self.db.close()
             raise
-        self._next_topic = max((topic.number for topic in self.topics.values()), default=0) + 1
+        self._next_topic: int = 1 + self.db.execute(_NUMBERS).fetchone()[0]
 
     def _prepare(self, new_epoch: Callable[[], str]) -> None:
         try:
@@ -299,17 +305,19 @@ class Journal:
         """The last seq of every topic, by number."""
         return {topic.number: topic.last for topic in self.topics.values()}
 
-    def write_back(self, *, wait: bool = False) -> int:
+    def write_back(self, *, wait: bool = False, empty: bool = False) -> int:
         """Finish a checkpoint that ran beside: with nothing left to do the log begins anew.
 
         Args:
             wait: for one that still runs beside; else nothing is done where one does.
+            empty: leave nothing in the log: what is left of it after damage would come before the file.
 
         Returns:
             The number of frames in the log.
         """
         with self.copying if wait else nullcontext():
-            row: tuple[int, int, int] = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            how = "TRUNCATE" if empty else "PASSIVE"
+            row: tuple[int, int, int] = self.db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
         busy, frames, written = row
         if not busy and frames == written:
             self._unwritten = 0

@@ -114,7 +114,7 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
             journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('session', ?)", session)
         mark_place(path, mark)
         # before anybody sees the epoch its name is in the file itself: a damaged log cannot take it
-        journal.write_back()
+        journal.write_back(empty=True)
         opened = Opened(journal, report)
         _witness(path).unlink()
         return opened

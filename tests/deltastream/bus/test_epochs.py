@@ -342,3 +342,53 @@ class TestNameOfTheEpoch:
                 assert "the epoch's name" in bus.salvage.unreadable[-1]
                 assert what(await delivered(bus, "g", {"a": positions[-1]}, 1)) == [(3, 3)]
                 assert what(await delivered(bus, "new", {"a": positions[-1]}, 3)) == [(1, 1), (2, 2), (3, 3)]
+
+
+class TestPagesOfDifferentTimes:
+    """A damaged write-ahead log puts older pages before those of the file, in which others are newer."""
+
+    async def spoil(self, log, tick, statement):
+        """A journal in which group g had done with three messages of two topics, two epochs ago."""
+        async with log.open() as bus:
+            positions = await bus.append_batch([Entry(topic, tick(n)) for topic in "ab" for n in (1, 2, 3)])
+            assert len(await delivered(bus, "g", None, 6, topics=("*",))) == 6
+        for _ in range(2):
+            with closing(sqlite3.connect(log.path)) as db:
+                db.execute(statement)
+                db.commit()
+            log.path.with_name(f"{log.path.name}.mark").write_text("of another")
+            with capture_logs():
+                async with log.open() as bus:
+                    assert bus.salvage is not None
+            statement = "DELETE FROM message WHERE id & 0xff > 1"
+        return positions[0].epoch
+
+    async def test_nobody_has_seen_what_takes_the_place_of_what_is_gone(self, log, clock, tick):
+        first = await self.spoil(log, tick, "SELECT 1")
+        async with log.open() as bus:
+            new = await bus.append_batch([Entry("a", tick(n)) for n in (12, 13)])
+            assert what(await delivered(bus, "g", None, 2)) == [(2, 12), (3, 13)]
+            async with bus.follow(["a"], after={"a": Position(first, 3)}) as follower:
+                (gap,) = await follower.batch()
+                assert (gap.first, gap.last, gap.reason) == (2, 3, "epoch_changed")
+                assert [record.position for record in await follower.batch()] == new
+
+    async def test_a_new_topic_is_not_taken_for_one_that_is_gone(self, log, clock, tick):
+        await self.spoil(log, tick, "DELETE FROM topic WHERE name = 'b'")
+        async with log.open() as bus:
+            await bus.append("c", tick(7))
+            assert what(await delivered(bus, "g", None, 1, topics=("*",))) == [(1, 7)]
+
+
+async def test_an_opening_leaves_nothing_in_the_log_that_damage_could_put_before_the_file(log, clock, tick):
+    async with log.open() as bus:
+        await bus.append("a", tick(1))
+        wal = log.path.with_name(f"{log.path.name}-wal")
+        assert wal.stat().st_size > 0
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(f"{log.path}{suffix}", f"{log.path}.killed{suffix}")
+    for suffix in ("", "-wal", "-shm"):
+        shutil.move(f"{log.path}.killed{suffix}", f"{log.path}{suffix}")
+    async with log.open() as bus:
+        assert wal.stat().st_size == 0
+        assert [record.message for record in await bus.read("a")] == [tick(1)]
