@@ -129,7 +129,7 @@ class Client:
         credential = await self.wallet.credential()
         self.gateway = gateway = self.rng.choice(self._gateways)
         caller = gateway.connect(self.rng.choice(_CAPACITIES))
-        self.talk = talk = Talk(self.name, caller, self.rng, self.world.violate)
+        self.talk = talk = Talk(self.name, caller, self.rng, self.world.violate, self._disturbed)
         self.desk, self.credential, self._let_in = gateway.desk, credential, False
         self.may_close = set()
         self._expires = self._may_expire = _NEVER
@@ -254,6 +254,9 @@ class Client:
             self.follower.take(event)
             if self.follower.again and command is None:
                 self.enter(list(self.follower.again), anew=True)
+
+    def _disturbed(self, since: float) -> bool:
+        return not self._excuses.calm(since, trio.current_time())
 
     def _was_refused(self, *, again: bool) -> None:
         if not again:

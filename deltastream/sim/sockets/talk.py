@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -101,9 +101,17 @@ class Talk:
         caller: what carries it.
         rng: decides how it speaks.
         complain: told what a server must not do.
+        disturbed: whether a fault has held since then that a server may answer "unavailable" for.
     """
 
-    def __init__(self, who: str, caller: Caller, rng: random.Random, complain: Complain) -> None:
+    def __init__(
+        self,
+        who: str,
+        caller: Caller,
+        rng: random.Random,
+        complain: Complain,
+        disturbed: Callable[[float], bool],
+    ) -> None:
         self.due: deque[Command] = deque()
         self.heard = self.sent = trio.current_time()
         self.msgpack = rng.random() < 0.4
@@ -111,6 +119,7 @@ class Talk:
         self._caller = caller
         self._rng = rng
         self._complain = complain
+        self._disturbed = disturbed
         self._frames = Frames()
         self._number = 0
         self._ready: deque[framing.Frame] = deque()
@@ -225,7 +234,8 @@ class Talk:
         if command is None or event.get("id") != command.id:
             self._complain("socket_answer", f"{self._who}: {event!r:.200} answers {command}")
         elif kind == "error":
-            if code not in command.errors or event["retryable"] != _AGAIN[code]:
+            known = code in command.errors or (code == "unavailable" and self._disturbed(command.at))
+            if not known or event["retryable"] != _AGAIN[code]:
                 self._complain("socket_answer", f"{self._who}: {command.op} is answered with {event!r:.200}")
         elif kind != _ANSWERS.get(command.op) or (command.errors and None not in command.errors):
             self._complain("socket_answer", f"{self._who}: {command} is answered with {kind}")

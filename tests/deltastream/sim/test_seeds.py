@@ -19,6 +19,7 @@ ONCE_FAILED = (
     20268101882,
     20268112510,
     20268302690,
+    20268306116,
 )
 """Found by campaigns, whatever was to blame."""
 
