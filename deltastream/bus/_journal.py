@@ -44,11 +44,12 @@ ANSWER_BYTES: Final = 64 << 20
 
 _INSERT: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
 _NUMBERS: Final = (
-    "SELECT max(number) FROM (SELECT 0 AS number UNION ALL SELECT max(id) FROM topic"
-    " UNION ALL SELECT max(topic) FROM progress UNION ALL SELECT max(topic) FROM failure"
-    f" UNION ALL SELECT max(topic) FROM lineage UNION ALL SELECT max(id) >> {SEQ_BITS} FROM message)"
+    "SELECT (SELECT max(id) FROM topic), (SELECT max(topic) FROM progress), (SELECT max(topic) FROM failure),"
+    f" (SELECT max(topic) FROM lineage), (SELECT id >> {SEQ_BITS} FROM message ORDER BY id DESC LIMIT 1)"
 )
 """The greatest number of a topic that anything names, which after damage the topics themselves may not."""
+_MOST_TOPICS: Final = 1 << 22
+"""A number beyond is damage: there would be no room for more."""
 _ROW: Final = "id, ts, CAST(key AS BLOB), crc, frame"
 _ACK: Final = (
     "INSERT INTO progress VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET acked = max(acked, excluded.acked)"
@@ -173,12 +174,13 @@ class Journal:
             with sense(TypeError, OverflowError):
                 self.epoch = epoch_of(self.db)
                 self.topics = {topic.name: topic for topic in _stored_topics(self.db)}
+                named = self.db.execute(_NUMBERS).fetchone()
+                self._next_topic = 1 + max([0, *(n for n in named if n is not None and n < _MOST_TOPICS)])
             # Kept open as long as any connection: closing a file gives up the process's locks on it.
             self._file = os.open(path, os.O_RDONLY)
         except BaseException:
             self.db.close()
             raise
-        self._next_topic: int = 1 + self.db.execute(_NUMBERS).fetchone()[0]
 
     def _prepare(self, new_epoch: Callable[[], str]) -> None:
         try:

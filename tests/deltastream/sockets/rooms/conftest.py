@@ -197,11 +197,13 @@ class Stand:
             self.hub.take(item)
 
     def hide(self, messages: list[tuple[str, Message]]) -> None:
-        """They were there before the log begins, and the store that knows them is away."""
+        """They were there before the log begins, and the store that knows the latest of them is away."""
         self.hub.whole = False
         for _, message in messages:
             self.truth.keep(message)
-        self._hidden = messages
+        known = [*self.truth.statuses.values(), *(message for _, message in self.truth.state.values())]
+        latest = {id(message) for message in known}
+        self._hidden = [(topic, message) for topic, message in messages if id(message) in latest]
 
     def complete(self) -> None:
         """The store is back."""

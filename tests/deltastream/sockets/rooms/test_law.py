@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from deltastream.sockets import fanout
 from deltastream.sockets._frames import Frames
-from deltastream.sockets.events import Place
 from deltastream.sockets.fanout import Member
 from deltastream.sockets.hub import Hub
-from deltastream.sockets.streams import Stream
 
 
 @given(st.integers(0, 2**32))
@@ -75,12 +73,7 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hub, "complete", lambda hub, state: setattr(hub, "whole", True))
 
 
-def definite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Positions are told as final while the store is away."""
-    monkeypatch.setattr(Stream, "at", lambda stream, seq: Place(stream.epoch, seq))
-
-
-@pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased, unasked, definite])
+@pytest.mark.parametrize("plant", [unrecorded, ahead, overlooked, unbased, unasked])
 def test_planted_bugs_are_found(
     run: Any, scenario: Any, monkeypatch: pytest.MonkeyPatch, plant: Callable[..., None]
 ):
