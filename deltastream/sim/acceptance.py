@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+from deltastream.accounts import TOPIC as REVOCATIONS
 from deltastream.messages import Message, Position
 from deltastream.sim.history import Complain, History, Seen
 
@@ -63,12 +64,12 @@ class Acceptance:
         """What was declared void by a new epoch, and stands under it where it stood.
 
         What the feed was told to be accepted there is another message, though it may say the same: a
-        source whose clock was set back repeats itself.
+        source whose clock was set back repeats itself. Accounts tell a revocation until they know it stands.
         """
         return [
             f"{topic} {epoch}/{seq}"
             for topic, epoch, seq in self._history.back
-            if (topic, epoch, seq) not in self._renewed
+            if (topic, epoch, seq) not in self._renewed and topic != REVOCATIONS
         ]
 
     def complete(self, forgotten: Callable[[float, float], bool] = lambda first, last: False) -> None:

@@ -20,6 +20,8 @@ ONCE_FAILED = (
     20268112510,
     20268302690,
     20268306116,
+    20268400013,
+    20268604518,
 )
 """Found by campaigns, whatever was to blame."""
 
