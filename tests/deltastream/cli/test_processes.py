@@ -80,7 +80,7 @@ def test_followers_end_with_ctrl_c_and_recordings_replay(host, start, own_enviro
     assert tail.stdout is not None
     assert json.loads(tail.stdout.readline())["topic"] == "market.tick.SPY"
     tail.send_signal(signal.SIGINT)
-    assert tail.wait(5) == 0
+    assert tail.wait(20) == 0
 
     file = tmp_path / "r.dsrec"
     record = start("record", str(file), "market.*")
@@ -105,7 +105,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(host, start):
     assert tail.stdout is not None
     tail.stdout.close()
     assert json.loads(head.stdout)["topic"]
-    assert tail.wait(5) == 0
+    assert tail.wait(20) == 0
     assert tail.stderr is not None
     assert tail.stderr.read() == ""
 

@@ -34,6 +34,7 @@ from deltastream.gateway.live import Live
 from deltastream.gateway.settings import GatewaySettings
 from deltastream.messages import CHAIN_ROWS, ROW, EnrichedChain, MarketStatus, OptionChain, UnderlyingTick
 from deltastream.seams import Seams
+from deltastream.sockets import desk
 from deltastream.sockets.desk import Desk
 from deltastream.sockets.endpoint import SocketEndpoint
 from deltastream.sockets.server import serve
@@ -262,8 +263,12 @@ def which(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
-    """With heartbeats so often that tests see some, and so seldom that a busy machine keeps up with them."""
+async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
+    """With heartbeats so often that tests see some, and so seldom that a busy machine keeps up with them.
+
+    Whoever resumes is given every message, however long that takes the host.
+    """
+    monkeypatch.setattr(desk, "_TURN_S", 1.0)
     async with _opened(tmp_path) as opened:
         yield opened
 
