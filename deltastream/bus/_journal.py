@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -348,7 +349,8 @@ class Reader:
             f"SELECT {_ROW} FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (first + after, end, limit),
         )
-        return [_frame(row) for row in _within(rows, _READ_BYTES)]
+        with _sense_of_rows():
+            return [_frame(row) for row in _within(rows, _READ_BYTES)]
 
     def newest(self, topic: int, before: int, limit: int) -> list[Frame]:
         """The last `limit` messages of a topic with seq < `before`, oldest first; bound as `frames`."""
@@ -357,7 +359,8 @@ class Reader:
             f"SELECT {_ROW} FROM message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?",
             (first, first + before, limit),
         )
-        return [_frame(row) for row in reversed(_within(rows, _READ_BYTES))]
+        with _sense_of_rows():
+            return [_frame(row) for row in reversed(_within(rows, _READ_BYTES))]
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a small query."""
@@ -365,7 +368,8 @@ class Reader:
 
     def bounded(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """The first rows of a query whose last column is a frame, up to `ANSWER_BYTES` of frames."""
-        return _within(self.db.execute(statement, values), ANSWER_BYTES)
+        with _sense_of_rows():
+            return _within(self.db.execute(statement, values), ANSWER_BYTES)
 
     def close(self) -> None:
         """Close the connection."""
@@ -411,6 +415,11 @@ def sense(*nonsense: type[Exception]) -> Iterator[None]:
         raise _damage(error) from error
     except nonsense as error:
         raise _damage(error) from error
+
+
+def _sense_of_rows() -> AbstractContextManager[None]:
+    """Rows with a frame, of which damage may have changed the types."""
+    return sense(TypeError, struct.error)
 
 
 def _damage(error: Exception) -> sqlite3.DatabaseError:

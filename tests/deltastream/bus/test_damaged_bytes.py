@@ -11,7 +11,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from deltastream.bus import BusSettings, EmbeddedBus, open_bus
+from deltastream.bus import BusSettings, EmbeddedBus, Entry, open_bus
 from deltastream.bus._salvage import salvage
 from deltastream.errors import BusClosed, JournalError
 from deltastream.messages import Position, UnderlyingTick
@@ -101,6 +101,29 @@ async def test_it_opens_whatever_the_bytes_are(tmp_path, virtual, autojump_clock
         salvaged += any(line["event"] == "journal_salvaged" for line in lines)
         shutil.rmtree(path)
     assert salvaged > len(seeds) / 8
+
+
+@pytest.mark.parametrize(
+    "change", ["ts = 'long ago'", "ts = 1.5", "frame = 5", "frame = 'a text'", "frame = 0.5"]
+)
+async def test_a_row_of_other_types_is_damage(tmp_path, virtual, autojump_clock, change):
+    """SQLite reads it; what can be is taken over into a new journal."""
+    path = tmp_path / "a.db"
+    async with open_bus(path, BusSettings(), virtual) as bus:
+        await bus.append_batch([Entry("x", long_tick(n)) for n in range(3)])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE message SET {change} WHERE id & 0xff = 2")
+        db.commit()
+    bus = EmbeddedBus(path, BusSettings(), virtual)
+    with capture_logs():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, bus)
+            assert [record.position.seq for record in await bus.read("x")] == [1, 3]
+            async with bus.follow(["x"]) as follower:
+                first, gap, third = await follower.batch()
+            assert (first.position.seq, gap.reason, third.position.seq) == (1, "lost", 3)
+            nursery.cancel_scope.cancel()
+    assert bus.salvage is not None
 
 
 @pytest.mark.parametrize("change", ["id = id + 5", "ts = ts - 1", "key = 'k101'"])
