@@ -434,6 +434,8 @@ def _stored_topics(db: sqlite3.Connection) -> list[StoredTopic]:
     for number, name, trimmed in db.execute("SELECT id, name, trimmed FROM topic ORDER BY id").fetchall():
         first = db.execute(end.format("ASC"), topic_of(number)).fetchone()
         last = db.execute(end.format("DESC"), topic_of(number)).fetchone()
+        if not all(isinstance(value, int) for row in (first, last) if row is not None for value in row):
+            raise TypeError(f"a message of {name} has a time or size that is no integer")
         if first is None:
             topics.append(StoredTopic(number, name, trimmed, trimmed, 0, 0, None, None))
         else:

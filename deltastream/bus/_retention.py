@@ -16,7 +16,7 @@ import structlog
 
 from deltastream.bus._core import Core
 from deltastream.bus._groups import Share
-from deltastream.bus._journal import Batch, Reader, topic_of
+from deltastream.bus._journal import Batch, Reader, sense, topic_of
 from deltastream.bus._schema import SEQ_BITS, wal_bytes
 from deltastream.bus._topics import Topic
 from deltastream.bus._writer import Request
@@ -183,12 +183,13 @@ def _trim(
         (base + trimmed, base + limit, _STEP_ROWS),
     ).fetchall()
     last = None if rows else base + limit  # a hole, where damage took them
-    for rowid, ts, total in rows:
-        if before is not None and ts >= before:
-            break
-        last = rowid
-        if total - rows[0][2] > _STEP_BYTES:
-            break
+    with sense(TypeError):
+        for rowid, ts, total in rows:
+            if before is not None and ts >= before:
+                break
+            last = rowid
+            if total - rows[0][2] > _STEP_BYTES:
+                break
     if last is None:
         return None
     through = last - (topic << SEQ_BITS)
