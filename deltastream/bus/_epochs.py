@@ -19,6 +19,7 @@ from typing import Final
 __all__ = [
     "FORGOTTEN",
     "epoch_of",
+    "forget_beyond",
     "mark_journal",
     "mark_place",
     "name_epoch",
@@ -63,11 +64,22 @@ def renew(db: sqlite3.Connection, old: str, new: str, ends: Mapping[int, int]) -
         return False
     rows = [(old, topic, last) for topic, last in ends.items()]
     db.executemany("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", rows)
-    # pages of a damaged file may be of different times: nobody has seen, or done with, what is to come
-    db.executemany("UPDATE lineage SET last = min(last, ?2) WHERE topic = ?1", ends.items())
-    db.executemany("UPDATE progress SET acked = min(acked, ?2) WHERE topic = ?1", ends.items())
     name_epoch(db, new)
     return True
+
+
+def forget_beyond(db: sqlite3.Connection, ends: Mapping[int, int]) -> None:
+    """Let no earlier epoch know, and no group have done with, what comes after the ends; in a transaction.
+
+    Pages of a damaged file may be of different times.
+    """
+    for table, who, place in (("lineage", "epoch", "last"), ("progress", "consumer", "acked")):
+        beyond = [
+            (ends[topic], name, topic)
+            for name, topic, seq in db.execute(f"SELECT {who}, topic, {place} FROM {table}").fetchall()
+            if topic in ends and isinstance(seq, int) and seq > ends[topic]
+        ]
+        db.executemany(f"UPDATE {table} SET {place} = ? WHERE {who} = ? AND topic = ?", beyond)
 
 
 def superseded(db: sqlite3.Connection, path: Path) -> bool:

@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
+
 from deltastream.bus._epochs import epoch_of
 from deltastream.bus._schema import SEQ_BITS, WAL_BYTES, connect, connect_reader, create, migrate
 from deltastream.bus._seal import holds, seal
@@ -286,23 +288,25 @@ class Journal:
         Raises:
             sqlite3.DatabaseError: the journal is damaged.
         """
-        with sense(TypeError):
+        with sense(msgspec.ValidationError):
             return self._standing()
 
     def _standing(self) -> Standing:
         named = "JOIN topic ON topic.id = topic"
+        lineage = f"SELECT epoch, name, last FROM lineage {named}"
         return Standing(
-            self.db.execute("SELECT consumer, pattern FROM subscription ORDER BY 1, 2").fetchall(),
-            self.db.execute(f"SELECT consumer, name, acked, lost FROM progress {named}").fetchall(),
-            self.db.execute(
+            self._all("SELECT consumer, pattern FROM subscription ORDER BY 1, 2", tuple[str, str]),
+            self._all(f"SELECT consumer, name, acked, lost FROM progress {named}", tuple[str, str, int, int]),
+            self._all(
                 "SELECT failure.id, consumer, name, epoch, seq, attempts, due"
-                f" FROM failure {named} ORDER BY number"
-            ).fetchall(),
-            {
-                (epoch, name): last
-                for epoch, name, last in self.db.execute(f"SELECT epoch, name, last FROM lineage {named}")
-            },
+                f" FROM failure {named} ORDER BY number",
+                tuple[str, str, str, str, int, int, int | None],
+            ),
+            {(epoch, name): last for epoch, name, last in self._all(lineage, tuple[str, str, int])},
         )
+
+    def _all(self, query: str, row: Any) -> list[Any]:
+        return msgspec.convert(self.db.execute(query).fetchall(), list[row])
 
     def ends(self) -> dict[int, int]:
         """The last seq of every topic, by number."""
@@ -436,6 +440,8 @@ def _stored_topics(db: sqlite3.Connection) -> list[StoredTopic]:
         last = db.execute(end.format("DESC"), topic_of(number)).fetchone()
         if not all(isinstance(value, int) for row in (first, last) if row is not None for value in row):
             raise TypeError(f"a message of {name} has a time or size that is no integer")
+        if not (isinstance(name, str) and isinstance(trimmed, int)):
+            raise TypeError(f"{name!r} is no topic")
         if first is None:
             topics.append(StoredTopic(number, name, trimmed, trimmed, 0, 0, None, None))
         else:

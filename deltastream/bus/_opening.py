@@ -18,7 +18,15 @@ from typing import Final
 
 import structlog
 
-from deltastream.bus._epochs import mark_journal, mark_place, name_epoch, renew, superseded, unmark_place
+from deltastream.bus._epochs import (
+    forget_beyond,
+    mark_journal,
+    mark_place,
+    name_epoch,
+    renew,
+    superseded,
+    unmark_place,
+)
 from deltastream.bus._journal import Journal, Reader, Standing, sense
 from deltastream.bus._salvage import SalvageReport, finish, salvage
 from deltastream.bus._schema import connect_reader, wal_bytes
@@ -100,6 +108,7 @@ def _open(path: Path, settings: BusSettings, ids: Ids, report: SalvageReport | N
             report = SalvageReport(None, doubt, ids.new())
             with _transaction(journal.db):
                 renew(journal.db, journal.epoch, report.epoch, journal.ends())
+                forget_beyond(journal.db, journal.ends())
             journal.epoch = report.epoch
             _log.error("journal_epoch_renewed", reason=doubt, epoch=report.epoch)
         _note(path, _WHOLE)

@@ -33,7 +33,7 @@ _log = structlog.get_logger("deltastream.bus")
 
 class _Trimmed(NamedTuple):
     through: int
-    first: tuple[int, int, int] | None  # ts, total and size of the message that is first now
+    first: tuple[int, int] | None  # ts of the message that is first now, and bytes before it
     losses: list[tuple[str, int]]  # group, messages it had not acknowledged
 
 
@@ -124,7 +124,7 @@ class Retention:
                 return
             topic.trimmed = result.through
             topic.first_ts = None if result.first is None else result.first[0]
-            topic.base = topic.total if result.first is None else result.first[1] - result.first[2]
+            topic.base = topic.total if result.first is None else result.first[1]
             lost = dict(result.losses)
             for group, share in shares:
                 share.skip_to(result.through, lost.get(group, 0))
@@ -207,7 +207,9 @@ def _trim(
         "SELECT ts, total, length(frame) FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT 1",
         (last, end),
     ).fetchone()
-    return _Trimmed(through, first, losses)
+    with sense(TypeError):
+        start = None if first is None else (first[0], first[1] - first[2])
+    return _Trimmed(through, start, losses)
 
 
 def _vacuum(db: sqlite3.Connection) -> None:

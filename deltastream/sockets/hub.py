@@ -366,9 +366,7 @@ class Hub:
         before = opened.positions
         place = before.get(stream.name)
         if place is None:
-            self._publish_state(opened, stream, None)
-            if stream.product in self._statuses:
-                self._publish_status(opened, self._statuses[stream.product])
+            self._show(opened, stream)
         else:
             frames = Frames(opened.room, stream, entry)
             opened.positions = {**before, stream.name: stream.at(entry.seq)}
@@ -376,6 +374,12 @@ class Hub:
                 if channel.groups:
                     frame = frames.update(channel.form, place.seq + 1, whole=channel.full)
                     self.fanout.publish(channel, frame, before)
+
+    def _show(self, opened: _Open, stream: Stream) -> None:
+        """Begin with a stream that nobody in a room has heard of."""
+        self._publish_state(opened, stream, None)
+        if stream.product in self._statuses:
+            self._publish_status(opened, self._statuses[stream.product])
 
     def _publish_state(self, opened: _Open, stream: Stream, reason: str | None) -> None:
         """Give everybody in a room the state of a stream, which needs nothing before it."""
@@ -390,7 +394,10 @@ class Hub:
         """Some messages will never be seen: everybody is given a snapshot that says why."""
         stream.begin(after.epoch, after.seq, reason)
         for opened in self._readers[stream.name].values():
-            self._publish_state(opened, stream, reason)
+            if stream.name in opened.positions:
+                self._publish_state(opened, stream, reason)
+            else:
+                self._show(opened, stream)
 
     def _snapshot(self, channel: Channel, stream: Stream, reason: str | None) -> list[bytes]:
         """The state of a stream in a room, which is complete up to where the stream stands."""

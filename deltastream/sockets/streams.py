@@ -138,12 +138,9 @@ class Stream:
         return Place(self.epoch if self.whole or not self.epoch else self.epoch + PROVISIONAL, seq)
 
     def learn(self, message: Message) -> bool:
-        """A message of before it began, without a position, is heard of late; whether it was missing.
-
-        But for chains, which have many states, the log's newest message says all.
-        """
+        """A message of before it began, without a position, is heard of late; whether it was missing."""
         entry = Entry(0, message, None)
-        if self._state and (self.kind != "chain" or self._outdated(entry)):
+        if self._outdated(entry):
             return False
         self._hold(entry)
         return entry in self._state.values()

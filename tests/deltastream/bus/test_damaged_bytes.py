@@ -103,6 +103,39 @@ async def test_it_opens_whatever_the_bytes_are(tmp_path, virtual, autojump_clock
     assert salvaged > len(seeds) / 8
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE topic SET name = CAST(name AS BLOB)",
+        "UPDATE topic SET trimmed = 'x'",
+        "UPDATE topic SET trimmed = x''",
+        "UPDATE progress SET acked = x'' WHERE consumer = 'h'",
+        "UPDATE subscription SET pattern = CAST(pattern AS BLOB) WHERE consumer = 'h'",
+    ],
+)
+async def test_small_tables_of_other_types_are_damage(tmp_path, virtual, autojump_clock, statement):
+    """Nobody's standing is forgotten for that of another; where a topic has no name its messages are lost."""
+    path = tmp_path / "a.db"
+    async with open_bus(path, BusSettings(), virtual) as bus:
+        await bus.append_batch([Entry("x", long_tick(n)) for n in range(3)])
+        for group in ("g", "h"):
+            async with bus.consume(["x"], group) as consumer:
+                await consumer.ack((await consumer.batch())[:2])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+    bus = EmbeddedBus(path, BusSettings(), virtual)
+    with capture_logs():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, bus)
+            await bus.append("x", long_tick(9))
+            async with bus.consume(["x"], "g") as consumer:
+                seqs = [delivery.position.seq for delivery in await consumer.batch()]
+            nursery.cancel_scope.cancel()
+    assert seqs == ([1] if "topic" in statement else [3, 4])
+    assert bus.salvage is not None
+
+
 @pytest.mark.parametrize("seq", [1, 2, 3])
 @pytest.mark.parametrize(
     "change",

@@ -344,6 +344,20 @@ class TestNameOfTheEpoch:
                 assert what(await delivered(bus, "new", {"a": positions[-1]}, 3)) == [(1, 1), (2, 2), (3, 3)]
 
 
+async def test_what_groups_have_done_since_the_opening_stays_done_in_a_new_epoch(log, clock, tick):
+    """Another group turns out to have seen more than there is."""
+    last = await fill(log, tick, 1)
+    async with log.open() as bus:
+        assert len(await delivered(bus, "g", None, 1)) == 1
+    async with log.open() as bus:
+        await bus.append_batch([Entry("a", tick(n)) for n in (2, 3)])
+        assert len(await delivered(bus, "g", None, 2)) == 2
+        with capture_logs():
+            await delivered(bus, "newer", {"a": Position(last.epoch, 9)}, 0)
+        assert bus.salvage is not None
+        assert await delivered(bus, "g", None, 0) == []
+
+
 class TestPagesOfDifferentTimes:
     """A damaged write-ahead log puts older pages before those of the file, in which others are newer."""
 

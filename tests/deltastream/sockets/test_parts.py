@@ -241,6 +241,27 @@ def test_a_state_without_a_place_in_the_log_is_told_anew_when_the_log_begins(for
     assert frames[-1]["first"] == 1
 
 
+def test_what_the_store_alone_knew_is_told_with_its_market(forms: Any, tick: Any, status: Any):
+    """A product that nobody has heard of, and a price newer than the log's last."""
+    kinds, _ = forms
+    hub = Hub()
+    hub.whole = False
+    hub.recall("market.tick.NIFTY", Position("e", 5), [(5, tick(1 * S, 1.0))])
+    member = Counting(kinds["json"])
+    hub.enter(member, parse("general"))[1](False)
+    member.batches.clear()
+    known = [("market.status.SPX", status(product="SPX")), ("market.tick.SPX", tick(1 * S, 7.0, "SPX"))]
+    hub.complete([*known, ("market.tick.NIFTY", tick(2 * S, 2.0))])
+    hub.fanout.settle(member)
+    frames = [msgspec.json.decode(frame) for batch in member.batches for frame in batch.frames]
+    told = [(f["event"], f.get("reason"), f.get("data", {}).get("price")) for f in frames]
+    assert sorted(told, key=str) == [
+        ("market_status", "because", None),
+        ("underlying_update", "trimmed", 2.0),
+        ("underlying_update", None, 7.0),
+    ]
+
+
 def test_who_has_seen_a_stream_that_is_not_there_any_more_is_given_a_snapshot(forms: Any, tick: Any):
     """The log was put back from before its first message: what comes of it goes on from nothing."""
     kinds, _ = forms
