@@ -121,7 +121,7 @@ def document(*, title: str, version: str, base: str) -> dict[str, Any]:
     for kind, data in _DATA.items():
         found = [schemas.of(one) for one in data]
         payload = schemas.resolved(schemas.of(kind))["properties"]
-        payload["data"] = found[0] if len(found) == 1 else {"anyOf": found}
+        payload["data"] = {"anyOf": [*found, {"type": "null"}], "description": payload["data"]["description"]}
     cells = {"type": "array", "items": {"type": ["number", "null"]}}
     columns = schemas.resolved(schemas.of(_WHOLE))["properties"]
     columns["columns"] = {

@@ -12,6 +12,11 @@ import pytest
 from deltastream.gateway.asyncapi import document
 from deltastream.sockets import commands as c
 from deltastream.sockets import events as e
+from deltastream.sockets._frames import nothing_frame
+from deltastream.sockets.events import Place
+from deltastream.sockets.fanout import Form
+from deltastream.sockets.rooms import parse
+from deltastream.sockets.streams import Stream
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,23 @@ def test_schemas_are_schemas_and_said_in_words(asyncapi):
         assert schemas[kind.__name__]["properties"]["data"] != {}
     for one in asyncapi["components"]["messages"].values():
         assert one["summary"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("room", "stream", "kind"),
+    [
+        ("product:SPX", "product:SPX", "UnderlyingUpdate"),
+        ("chain:SPX:2026-11-24", "chain:SPX", "ChainUpdate"),
+        ("surface:SPX", "surface:SPX", "SurfaceUpdate"),
+        ("general", "chain:SPX", "ChainSummary"),
+    ],
+)
+def test_a_snapshot_of_nothing_is_as_documented(asyncapi, room, stream, kind):
+    schemas = asyncapi["components"]["schemas"]
+    form = Form("json", bytes)
+    frame = json.loads(nothing_frame(parse(room), Stream(stream, "a"), form, Place("e", 3), "lost"))
+    assert (frame["part"], frame["data"]) == ([0, 0], None)
+    jsonschema_rs.Draft202012Validator({**schemas[kind], "components": {"schemas": schemas}}).validate(frame)
 
 
 async def test_it_is_served(world):
