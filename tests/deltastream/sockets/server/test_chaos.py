@@ -183,7 +183,7 @@ class Visitor:
         standing = 0
         for room, opened in hub._rooms.items():
             mine = self.model.rooms.get(str(room), {})
-            if str(room) in self.model.asked or opened.anew:
+            if str(room) in self.model.asked:
                 continue
             known = {name: mine.get(name if room == GENERAL else str(room)) for name in opened.positions}
             if all(_stands(known[name], place) for name, place in opened.positions.items()):
